@@ -253,14 +253,16 @@ def protocol_description(rows: Sequence[Row]) -> str:
     return next(filter(None, map(attrgetter("description"), ours_first(rows))), unknown)
 
 
-def resolution_notes(rows: Sequence[Row]) -> list[str]:
-    """Which differences the cases of a table can show."""
-    return [
-        f"Resolution: {format_value(size, primary)} {primary}; a smaller true difference "
-        "between the two best often goes unseen."
-        for size, primary in dict(map(attrgetter("resolution", "primary"), rows)).items()
-        if size is not None
-    ]
+def comparison_notes(rows: Sequence[Row]) -> list[str]:
+    """Which differences the tests between a table's rows can show, and where none can."""
+    notes = []
+    for row in rows:
+        if row.significant_from is not None and row.resolution is not None:
+            notes += [
+                legend.describe_resolution(row.significant_from, row.resolution, row.primary),
+                legend.describe_smallest_p(row.compared_groups, row.ranked),
+            ]
+    return list(filter(None, dict.fromkeys(notes)))
 
 
 def leakage_notes(rows: Sequence[Row]) -> list[str]:

@@ -130,7 +130,11 @@ class Row:
     agreement: Agreement | None = None  # with the published row
     rank: tuple[int, int] | None = None  # first and last place that paired tests leave it …
     ranked: int = 0  # … among so many rows
-    resolution: float | None = None  # smallest difference that the table's cases would show
+    # Of the two best rows: the difference near which p < .05 begins, and the true difference that
+    # is detected with 80 % probability.
+    significant_from: float | None = None
+    resolution: float | None = None
+    compared_groups: int = 0  # of the cases that the ranked rows were compared on
     marks: tuple[str, ...] = ()  # what differs from the published row, such as "≠ recipe"
     source: str = ""
     verified: str = ""

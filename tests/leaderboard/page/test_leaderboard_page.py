@@ -29,6 +29,7 @@ from usbench import catalogue
 from usbench.cli import leaderboard, serve
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import DataError, RunError
+from usbench.leaderboard import legend
 from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.page import commands, document, index, view
 from usbench.leaderboard.page.commands import RunCommand
@@ -565,6 +566,50 @@ def test_a_leaderboard_without_any_row_says_so_and_still_has_its_catalogue(tmp_p
         page.evaluate("location.hash = '%'")  # no address of ours
         page.get_by_role("link", name="Catalogue").click()
         page.wait_for_selector(".cards > li")
+
+
+# ---- what tests can show
+
+
+def test_what_tests_can_show_by_hand():
+    """SE .02: p < .05 near 1.96 × .02 = .039; 80 % power at 2.8 × .02 = .056."""
+    assert legend.describe_resolution(0.0392, 0.056, "dice") == (
+        "Between the two best, p < .05 begins near a difference of .039 dice (before Holm's "
+        "correction); a true difference of .056 is detected with 80 % probability."
+    )
+
+
+@pytest.mark.parametrize(
+    ("groups", "models", "text"),
+    [
+        (5, 2, "With 5 groups the smallest possible p is .062:"),  # 2/32
+        (6, 2, ""),  # 2/64 = .031
+        (6, 3, "With 6 groups the smallest possible p is .031, with Holm's correction for 3 pairs .094:"),
+        (7, 3, ""),  # 3 · 2/128 = .047
+        (7, 4, "With 7 groups the smallest possible p is .016, with Holm's correction for 6 pairs .094:"),
+        (13, 32, ""),  # 496 / 10,000
+        (13, 33, "With 13 groups the smallest possible p is .0001, with Holm's correction for 528 pairs .053:"),
+    ],
+)  # fmt: skip
+def test_too_few_groups_for_any_significant_difference_are_stated(groups, models, text):
+    said = legend.describe_smallest_p(groups, models)
+    assert said.startswith(text) and bool(said) == bool(text)
+    assert not said or said.endswith("no difference here can be significant at .05.")
+
+
+def test_the_leaderboard_and_its_page_state_it():
+    made = rows(RESULTS, DATASETS)
+    for place, row in enumerate(made):
+        if row.protocol == "usbench" and row.dataset == "spinal" and row.origin == "run":
+            made[place] = replace(
+                row, ranked=3, significant_from=0.0392, resolution=0.056, compared_groups=6
+            )
+    expected = [legend.describe_resolution(0.0392, 0.056, "dice"), legend.describe_smallest_p(6, 3)]
+    text = to_markdown(made, DATASETS)
+    assert all(text.count(line) == 1 for line in expected)
+    table = view.page_data(made, DATASETS, LINKS, RUNS)["tasks"][0]["tables"][0]
+    notes = [note["text"] for note in table["notes"] if note["kind"] == "comparison"]
+    assert notes == expected
 
 
 # ---- what is written
