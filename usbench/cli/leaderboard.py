@@ -4,13 +4,13 @@
                         [--rescore] [--picture FILE] [--json FILE]
 
 Results lie below results/, published rows in dataset/*.yaml of usbench's configuration and of the
-folder that --config-dir or USBENCH_CONFIG names. It writes results/LEADERBOARD.md and
-.csv, and as pages results/index.html, with the catalogue, and one for each result beside it. The
-same results give the same bytes. Paired tests are cached in runs/cache by the sha256 of their case
-tables; without the cache they are computed again, with the same outcome. With --check nothing is
-written: exit 1 where the files there differ. With --rescore the stored predictions of our runs are
-scored again first, by the current protocols; nothing is trained, and a result whose predictions or
-data are missing stays as it is.
+folder that --config-dir or USBENCH_CONFIG names. It writes results/LEADERBOARD.md and .csv, the
+best rows as results/README.md, and as pages results/index.html, with the catalogue, and one for
+each result beside it. The same results give the same bytes. Paired tests are cached in runs/cache
+by the sha256 of their case tables; without the cache they are computed again, with the same
+outcome. With --check nothing is written: exit 1 where the files there differ. With --rescore the
+stored predictions of our runs are scored again first, by the current protocols; nothing is trained,
+and a result whose predictions or data are missing stays as it is.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from usbench.leaderboard.cache import open_cache
 from usbench.leaderboard.csv_file import to_csv
 from usbench.leaderboard.leakage import add_further_scores
 from usbench.leaderboard.markdown import to_markdown
+from usbench.leaderboard.overview import to_overview
 from usbench.leaderboard.page.screenshot import take_screenshot
 from usbench.leaderboard.pooling import pool_cases
 from usbench.leaderboard.published import DatasetSummary, read_datasets
@@ -46,7 +47,7 @@ from usbench.leaderboard.rows import Row
 from usbench.results.result import Result
 from usbench.results.store import PHANTOM, load_results
 
-PAGE = "index.html"
+PAGE, OVERVIEW = "index.html", "README.md"
 
 
 def regenerate(options: Options) -> int:
@@ -66,7 +67,8 @@ def regenerate(options: Options) -> int:
         folder / "LEADERBOARD.csv": to_csv(rows).encode(),
     }
     left_over: list[Path] = []
-    if not options.phantom:  # phantoms have no page
+    if not options.phantom:  # phantoms have no pages
+        files[folder / OVERVIEW] = to_overview(rows, datasets).encode()
         pages, left_over = render_stale(rows, datasets, results, options)
         files |= pages
     if options.check:

@@ -705,7 +705,7 @@ def test_the_command_writes_pages_and_checks_them(place, tmp_path, capsys):
     files = {
         path: path.read_bytes()
         for path in sorted(top.rglob("*"))
-        if path.suffix in (".html", ".css", ".js")
+        if path.suffix in (".html", ".css", ".js") or path.name == "README.md"
     }
     page = (top / "index.html").read_text("utf-8")
     pages = [path.relative_to(top).as_posix() for path in files if path.parent.name == "segment"]
@@ -715,7 +715,12 @@ def test_the_command_writes_pages_and_checks_them(place, tmp_path, capsys):
     shutil.rmtree(tmp_path / "runs")
     assert leaderboard.main(place) == 0
     assert files == {path: path.read_bytes() for path in files}
-    for path in (top / "index.html", top / pages[0], top / "assets" / "page.css"):
+    for path in (
+        top / "index.html",
+        top / "README.md",
+        top / pages[0],
+        top / "assets" / "page.css",
+    ):
         path.write_bytes(path.read_bytes() + b" ")
         capsys.readouterr()
         assert leaderboard.main([*place, "--check"]) == 1
