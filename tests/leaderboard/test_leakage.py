@@ -13,12 +13,12 @@ from usbench.io.config import conf_dir
 from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.cache import Cache
 from usbench.leaderboard.csv_file import to_csv
-from usbench.leaderboard.leakage import add_further_scores, score_without, stored_ids
+from usbench.leaderboard.leakage import add_further_scores, score_without
 from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.page import view
 from usbench.leaderboard.published import DatasetSummary, read_dataset, read_datasets
 from usbench.results.result import Result
-from usbench.results.store import load_result
+from usbench.results.store import ids_in_table, load_result
 
 FOLDER = ROOT / "results"
 UNET = FOLDER / "usgra" / "segment" / "unet-s0-2b5c329a9a32.json"
@@ -65,10 +65,10 @@ def test_what_was_trained_elsewhere_or_is_a_baseline_has_no_such_score():
 
 def test_ids_are_hashed_as_in_the_case_table():
     result = load_result(UNET)
-    assert stored_ids(result, ["test/0004"]) == {"test/0004"}
+    assert ids_in_table(["test/0004"], result) == {"test/0004"}
     dataset = {**result.config["dataset"], "redistribute": "none"}
     hidden = replace(result, config={**result.config, "dataset": dataset})
-    assert stored_ids(hidden, ["test/0004"]) == {"98e31cf007f9"}  # sha256("usgratest/0004")
+    assert ids_in_table(["test/0004"], hidden) == {"98e31cf007f9"}  # sha256("usgratest/0004")
 
 
 def leaking_rows(n, correlations):

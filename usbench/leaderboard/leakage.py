@@ -80,23 +80,18 @@ def score_without(result: Result, ids: Sequence[str], path: Path, cache: Cache) 
     """The reporting protocol's scores without some test images. path: of the result."""
     protocol, settings = result.protocol, read_settings(result)
     digest = store.hash_cases(path, result)
-    known = key("without", digest, ids, protocol.name, protocol.version, settings.classes)
+    facts = digest, ids, protocol.name, protocol.version, settings.classes, settings.thresholds
+    known = key("without", *facts)
     content = cache.get(known)
     if content is None:
-        content = figures_to_json(score_rest(result, stored_ids(result, ids), path))
+        hidden = store.ids_in_table(ids, result)
+        content = figures_to_json(score_rest(result, hidden, path))
         cache.put(known, content)
     return figures_from_json(content)
 
 
-def score_rest(result: Result, ids: Collection[str], path: Path) -> Figures:
+def score_rest(result: Result, ids: Collection[object], path: Path) -> Figures:
     """Score the cases of a table whose ids aren't among these."""
     rows = [row for row in store.read_cases(path, result) if row["case"] not in ids]
     scored = score_folds([rows], result, [result.protocol.name]) if rows else ()
     return scored[0].scores if scored else {}
-
-
-def stored_ids(result: Result, ids: Iterable[str]) -> set[object]:
-    """Record ids as the case table has them, hashed where nothing may be redistributed."""
-    redistribute = str(read_settings(result).dataset.get("redistribute") or "none")
-    cases = store.hash_case_ids([{"case": case} for case in ids], redistribute, result.dataset)
-    return {case["case"] for case in cases}

@@ -99,7 +99,7 @@ def seed_notes(results: Iterable[Result]) -> dict[str, str]:
             series[result.series, result.trained_on, result.fold, protocol].append(result)
     notes = {}
     for members in series.values():
-        mean = mean_if_all(member.primary and member.primary.value for member in members)
+        mean = mean_if_all(member.primary.value if member.primary else None for member in members)
         name = members[0].primary.name if members[0].primary else ""
         for member in members if len(members) > 1 else ():
             notes[member.run_id] = (
