@@ -693,7 +693,7 @@ def test_a_folder_of_configuration_of_ones_own_adds_its_datasets(tmp_path):
 def test_a_folder_of_configuration_that_is_missing_is_named(tmp_path):
     done = run_verb("--config-dir", tmp_path / "lap")
     assert done.returncode == 2
-    assert "lap: no such folder" in done.stderr and done.stderr.count("\n") == 1
+    assert "lap: expected a folder of configuration" in done.stderr and done.stderr.count("\n") == 1
 
 
 @pytest.mark.process

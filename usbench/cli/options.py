@@ -89,7 +89,10 @@ def config_folders(options: Options) -> list[Path]:
 
     folder = options.config_dir
     if folder and not folder.is_dir():
-        raise ConfigError(f"--config-dir {folder}: no such folder (USBENCH_CONFIG names one too)")
+        raise ConfigError(
+            f"{folder}: expected a folder of configuration, found none; correct --config-dir or "
+            "USBENCH_CONFIG"
+        )
     return [conf_dir(), *([folder] if folder else [])]
 
 
