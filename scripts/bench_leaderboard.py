@@ -247,7 +247,7 @@ CACHED = {  # run of the script → (tests, pages)
 def run_leaderboard(folder: Path) -> Usage:
     """One leaderboard, in a process of its own."""
     places = ["--results", str(folder / "results"), "--runs", str(folder / "runs")]
-    command = [*COMMAND, *places, "--conf", str(ROOT / "conf")]
+    command = [*COMMAND, *places]
     start = time.perf_counter()
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)

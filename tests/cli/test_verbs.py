@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -28,6 +30,23 @@ def test_every_verb_has_help(verb, capsys):
     text = capsys.readouterr().out
     assert text.startswith(f"usage: usbench {verb}") and "--json FILE" in text
     assert f"    usbench {verb}" in text and "python scripts" not in text  # an example
+
+
+def texts_of_the_wheel():
+    """(where, text) of everything in the wheel that may reach a reader."""
+    package = Path(usbench.cli.__file__).parents[1]
+    for path in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield f"{path}:{node.lineno}", node.value
+    page = package / "leaderboard" / "page"
+    for path in (*page.glob("templates/*"), *page.glob("assets/*.js"), *package.rglob("*.json")):
+        yield str(path), path.read_text("utf-8")
+
+
+def test_no_text_names_a_command_that_a_wheel_does_not_contain():
+    outside = re.compile(r"\bscripts/|\bpytest\b|\bpython scripts\b")
+    assert [where for where, text in texts_of_the_wheel() if outside.search(text)] == []
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS - {"list", "leaderboard", "catalogue"}))

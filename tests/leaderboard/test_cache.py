@@ -157,6 +157,8 @@ def test_ranks_are_those_of_a_comparison(place):
         zip(compared.models, compared.ranks, strict=True)
     )
     assert {row.resolution for row in ranked.values()} == {compared.resolution}
+    assert {row.significant_from for row in ranked.values()} == {compared.significant_from}
+    assert {row.compared_groups for row in ranked.values()} == {compared.groups}
 
 
 def test_what_an_interrupted_leaderboard_computed_is_saved(place, monkeypatch):

@@ -115,7 +115,11 @@ def test_the_better_model_ranks_first(two, tmp_path, capsys, task, dataset):
         "high"
     ]
     output = capsys.readouterr().out
-    assert "resolution" in output and "differ" in output and "near − far" in output
+    assert (
+        "is detected with 80 % probability" in output
+        and "differ" in output
+        and "near − far" in output
+    )
     result = load_result(Path(paths[0]))
     if task != "segment":
         assert compared["models"][0]["value"] == pytest.approx(result.primary.value, rel=1e-6)
@@ -185,7 +189,7 @@ def test_the_leaderboard_has_ranks_from_the_same_comparison(two, tmp_path):
     assert (
         "| 1–2 of 3 | near" in text
         and "| 3 of 3 | far" in text
-        and "Resolution: .000 map50_95" in text
+        and "p < .05 begins near a difference of .000 map50_95" in text
     )
 
 

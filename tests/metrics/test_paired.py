@@ -27,6 +27,18 @@ def compare_pair(first: ComparedModel, second: ComparedModel, draws: Draws) -> D
     return paired.compare_models([first, second], draws)[0]
 
 
+@pytest.mark.parametrize("groups", [2, 5, 6, 12, 13])
+def test_the_smallest_p_is_that_of_a_difference_in_every_group(groups):
+    """The first model is better by 1 in every group: no swap gives more."""
+    draws = draw([f"g{n}" for n in range(groups)])
+    ones = np.ones((groups, 1))
+    models = [paired.MeanScores("a", ones, ones), paired.MeanScores("b", 0 * ones, ones)]
+    p = paired.permutation_p(*models, draws)
+    assert paired.smallest_p(groups) <= p
+    if groups <= 12:
+        assert paired.smallest_p(groups) == p == 2 / 2**groups
+
+
 def test_the_score_is_per_class_over_cases_then_over_classes():
     values = np.array([[1.0, 0.0], [0.5, 0.0], [0.0, 0.4]])
     counts = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]])

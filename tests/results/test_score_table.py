@@ -62,12 +62,12 @@ def test_the_score_to_rank_by_is_always_shown_and_first():
 
 def test_a_row_per_class_then_all_without_leaks_and_the_target():
     names = ["dice", "hd95_px"]
-    rows = score_rows(protocol(), names, leaking=True)
+    rows = score_rows(protocol(), names, leaking=7)
     assert format_rows(names, rows, folded=False) == [
         ["nerve", " .750 [.650, .850]", "12.35 [9.00, 101.50]", "4"],
         ["Central Echo Complex", "    –", "12.35 [9.00, 101.50]", "4"],
         ["all classes", " .700 [.600, .800]", "12.35 [9.00, 101.50]", "4"],
-        ["without leaks", " .650 [.550, .750]", "    –", "3"],
+        ["without 7 images", " .650 [.550, .750]", "    –", "3"],
         ["target score", "1.000", "    –", "4"],
     ]
     assert [row.label for row in score_rows(protocol(), names, leaking=False)] == [
@@ -100,7 +100,7 @@ def test_first_intervals_move_below_then_the_last_scores_go(width, shape):
 
 
 def test_in_a_file_everything_is_on_one_line(capsys):
-    show_score_table("title", "segment", "dice", protocol(), leaking=True)
+    show_score_table("title", "segment", "dice", protocol(), leaking=7)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "title" and lines[1].split() == ["class", "dice", "iou", "hd95_px", "n"]
     assert len(lines) == 3 + 5

@@ -74,7 +74,7 @@ def test_a_report_on_real_data_says_what_to_mistrust(masks, capsys):
     result = replace(result, data=data, protocols=(protocol,))
     report_result(result, path, [])
     out = capsys.readouterr().out
-    assert "\nwithout leaks  " in out and f"\nleaks      {leakage.description}\n" in out
+    assert f"\nwithout {leakage.n} images" in out and f"\nleakage    {leakage.description}\n" in out
     assert "phantom" not in out.partition("class")[2].replace(str(path), "")
     assert describe_intervals(result).endswith(f"; too narrow: {config.dataset.unknown_groups}")
 

@@ -15,6 +15,7 @@ from usbench.cli.options import Options, make_parser, run_verb, write_json
 from usbench.errors import ConfigError
 from usbench.io.console import say, table, warn
 from usbench.leaderboard.comparison import DESCRIPTIONS, Comparison, compare_models, load_models
+from usbench.leaderboard.legend import describe_resolution, describe_smallest_p
 from usbench.metrics import paired
 from usbench.metrics.bootstrap import FEW_GROUPS
 from usbench.results.format import UNDEFINED
@@ -52,7 +53,9 @@ def to_json(comparison: Comparison, result: Result) -> dict[str, object]:
         "description": DESCRIPTIONS[result.task],
         "models": models,
         "pairs": pairs,
+        "significant_from": comparison.significant_from,
         "resolution": comparison.resolution,
+        "smallest_p": paired.smallest_corrected_p(comparison.groups, len(comparison.models)),
     }
 
 
@@ -76,10 +79,12 @@ def show_comparison(comparison: Comparison, result: Result) -> None:
         difference = f"{pair.value:+.{digits}f}"
         differences.append([f"{pair.first} − {pair.second}", difference, ends, *p_values, verdict])
     table("differences", ["", "difference", "95 %", "p", "Holm", ""], differences)
-    say(
-        f"resolution: {comparison.resolution:.{digits}f}, the smallest difference between the two "
-        "best that these cases show"
-    )
+    assert result.primary is not None, "a finished result has a primary score"
+    sizes = comparison.significant_from, comparison.resolution
+    say(describe_resolution(*sizes, result.primary.name))
+    impossible = describe_smallest_p(comparison.groups, len(comparison.models))
+    if impossible:
+        say(impossible)
     say(DESCRIPTIONS[result.task])
     if comparison.groups < FEW_GROUPS:
         warn(f"{comparison.groups} groups: intervals and tests of so few are rough")

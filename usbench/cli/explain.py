@@ -81,11 +81,10 @@ def show_distances(predictions: StoredPredictions) -> None:
     table("three definitions of one name", header, lines)
 
 
-def show_implantability(score: Implantability | None, run_id: str) -> None:
+def show_implantability(score: Implantability | None) -> None:
     """Print the score, its parts, and what stands in for those that the paper leaves open."""
     if score is None:
-        advice = f"scripts/bench_models.py {run_id} --save measures speed and load"
-        say(f"implantability: not measured; {advice}")
+        say("implantability: unknown, because the result states no speed and load")
         return
     parts = [f"{value:.3f}" for value in (score.score, score.map50, score.speed, score.load)]
     table("implantability", ["score", "mAP50", "FPS / fastest", "load"], [parts])
@@ -131,7 +130,7 @@ def explain(options: Options) -> None:
     if task == "detect" and options.label is None:
         others = map(store.load_result, sorted(path.parent.glob("*.json")))
         score = implantability.score_implantability(result, list(others))
-        show_implantability(score, result.run_id)
+        show_implantability(score)
     write_json(options.json, to_json(result, protocols, score))
 
 

@@ -1,23 +1,33 @@
 """Regenerate the leaderboard from results and published rows.
 
-    usbench leaderboard [--results DIR] [--check] [--phantom] [--rescore] [--picture FILE]
+    usbench leaderboard [--results DIR] [--runs DIR] [--config-dir DIR] [--check] [--phantom]
+                        [--rescore] [--picture FILE] [--json FILE]
 
-Results lie below results/, published rows in conf/dataset/. It writes results/LEADERBOARD.md and
-.csv, and as pages results/index.html, with the catalogue, and one for each result beside it. The
-same results give the same bytes. Paired tests are cached in runs/cache by the sha256 of their case
-tables; without the cache they are computed again, with the same outcome. With --check nothing is
-written: exit 1 where the files there differ. With --rescore the stored predictions of our runs are
-scored again first, by the current protocols; nothing is trained, and a result whose predictions or
-data are missing stays as it is.
+Results lie below results/, published rows in dataset/*.yaml of usbench's configuration and of the
+folder that --config-dir or USBENCH_CONFIG names. It writes results/LEADERBOARD.md and .csv, the
+best rows as results/README.md, and as pages results/index.html, with the catalogue, and one for
+each result beside it. The same results give the same bytes. Paired tests are cached in runs/cache
+by the sha256 of their case tables; without the cache they are computed again, with the same
+outcome. With --check nothing is written: exit 1 where the files there differ. With --rescore the
+stored predictions of our runs are scored again first, by the current protocols; nothing is trained,
+and a result whose predictions or data are missing stays as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from usbench.cli.options import Options, differing_files, encode_json, make_parser, run_verb
+from usbench.cli.options import (
+    Options,
+    add_config_dir,
+    config_folders,
+    differing_files,
+    encode_json,
+    make_parser,
+    run_verb,
+)
 from usbench.errors import RunError
 from usbench.io import console
 from usbench.io.config import conf_dir
@@ -25,34 +35,40 @@ from usbench.io.files import write_all
 from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.cache import open_cache
 from usbench.leaderboard.csv_file import to_csv
+from usbench.leaderboard.leakage import add_further_scores
 from usbench.leaderboard.markdown import to_markdown
+from usbench.leaderboard.overview import to_overview
 from usbench.leaderboard.page.screenshot import take_screenshot
 from usbench.leaderboard.pooling import pool_cases
 from usbench.leaderboard.published import DatasetSummary, read_datasets
 from usbench.leaderboard.ranking import rank_rows
+from usbench.leaderboard.recipes import describe_alterations, read_configs
 from usbench.leaderboard.rows import Row
 from usbench.results.result import Result
 from usbench.results.store import PHANTOM, load_results
 
-PAGE = "index.html"
+PAGE, OVERVIEW = "index.html", "README.md"
 
 
 def regenerate(options: Options) -> int:
     """Build the leaderboard and write or check its files; the exit code."""
     if options.rescore:
         rescore_results(options)
-    datasets = read_datasets(options.conf)
+    folders = config_folders(options)
+    datasets = read_datasets(*folders)
     if options.phantom:  # a phantom's score never stands beside a published one
         datasets = [replace(dataset, published=()) for dataset in datasets]
     results = load_results(options.results, options.phantom)
-    rows = build_ranked_rows(results, datasets, options)
+    altered = describe_alterations(results, read_configs(*folders))
+    rows = build_ranked_rows(results, datasets, altered, options)
     folder = options.results / PHANTOM if options.phantom else options.results
     files = {
         folder / "LEADERBOARD.md": to_markdown(rows, datasets, options.phantom).encode(),
         folder / "LEADERBOARD.csv": to_csv(rows).encode(),
     }
     left_over: list[Path] = []
-    if not options.phantom:  # phantoms have no page
+    if not options.phantom:  # phantoms have no pages
+        files[folder / OVERVIEW] = to_overview(rows, datasets).encode()
         pages, left_over = render_stale(rows, datasets, results, options)
         files |= pages
     if options.check:
@@ -87,12 +103,16 @@ def rescore_results(options: Options) -> None:
 
 
 def build_ranked_rows(
-    results: Sequence[Result], datasets: Sequence[DatasetSummary], options: Options
+    results: Sequence[Result],
+    datasets: Sequence[DatasetSummary],
+    altered: Mapping[str, str],
+    options: Options,
 ) -> list[Row]:
     """The rows with their ranks; what is computed from case tables is cached."""
     name = "leaderboard-phantom.json" if options.phantom else "leaderboard.json"
     with open_cache(options.runs / "cache" / name, write=not options.check) as cache:
-        rows = build_rows(results, datasets, pool_cases(options.results, cache))
+        scored = add_further_scores(results, datasets, options.results, cache)
+        rows = build_rows(scored, datasets, pool_cases(options.results, cache), altered)
         return rank_rows(rows, results, options.results, cache)
 
 
@@ -108,7 +128,7 @@ def render_stale(
     from usbench.leaderboard.page import commands, index, result
 
     folder = options.results
-    known = commands.find_commands(results, commands.read_configs(options.conf))
+    known = commands.find_commands(results, read_configs(conf_dir()))
     links = result.page_links(results)
     files = {folder / PAGE: index.render_index(rows, datasets, catalogue.view(), links, known)}
     for name, content in result.shared_assets().items():
@@ -141,11 +161,11 @@ def main(argv: list[str] | None = None) -> int:
     """The command; exit code 1 for damaged or differing files, 2 for wrong options."""
     parser = make_parser(__doc__, "write the rows as JSON too", "leaderboard", ("results", "runs"))
     add = parser.add_argument
-    add("--conf", type=Path, default=conf_dir(), metavar="DIR", help="of the published rows")
     add("--check", action="store_true", help="write nothing; exit 1 where the files there differ")
     add("--phantom", action="store_true", help="that of phantoms, results/phantom/LEADERBOARD.*")
     add("--rescore", action="store_true", help="first score our runs' stored predictions again")
     add("--picture", type=Path, metavar="FILE", help="a picture of the page too (PNG), by Chromium")
+    add_config_dir(parser)
     options = parser.parse_args(argv)
     if options.phantom and options.picture:
         parser.error("--picture shows results on real images: leave --phantom out")

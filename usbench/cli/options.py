@@ -79,6 +79,23 @@ def own_config_dir() -> Path | None:
     return Path(folder) if folder else None
 
 
+def config_folders(options: Options) -> list[Path]:
+    """The folders of configuration: usbench's own, then the one of `add_config_dir`.
+
+    Raises:
+        ConfigError: the latter isn't there.
+    """
+    from usbench.io.config import conf_dir  # Hydra is slow to import
+
+    folder = options.config_dir
+    if folder and not folder.is_dir():
+        raise ConfigError(
+            f"{folder}: expected a folder of configuration, found none; correct --config-dir or "
+            "USBENCH_CONFIG"
+        )
+    return [conf_dir(), *([folder] if folder else [])]
+
+
 def add_numbers(parser: argparse.ArgumentParser, **defaults: int) -> None:
     """Add options for whole numbers, by their defaults."""
     for name, default in defaults.items():

@@ -11,6 +11,9 @@ from usbench.errors import ConfigError
 from usbench.io.files import JsonObject
 from usbench.types import Task
 
+# Correlations of thumbnails from which on a test image resembles a training image: near-duplicates,
+# then those that the leaderboard shows a further score without.
+CORRELATIONS = (0.95, 0.9, 0.85)
 NOT_OURS = ("published", "published_protocols")  # the leaderboard reads these from the YAML itself
 
 
@@ -50,6 +53,8 @@ class LeakageConfig:
 
     description: str
     images: tuple[str, ...]  # record ids
+    # Test image → highest correlation with a training image, where it is .85 or more.
+    correlations: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

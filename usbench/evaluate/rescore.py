@@ -157,7 +157,7 @@ def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | Non
     if scores is None:
         return None
     if result.data.leakage:
-        leaking = result.data.leakage.images
+        leaking = store.ids_in_table(result.data.leakage.images, result)
         clean = scores_from_cases(result, [row for row in rows if row["case"] not in leaking])
         assert clean is not None  # the result decides, not the rows
         scores = scoring.add_leak_free(scores, clean.protocol.scores)

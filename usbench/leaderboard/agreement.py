@@ -77,7 +77,7 @@ def find_marks(ours: Row, theirs: Row) -> tuple[str, ...]:
     fixed_split = ours.fold is None and ours.folds is None
     same_counts = theirs.counts.items() <= ours.counts.items()
     same_size = theirs.parameters in (None, ours.parameters)
-    named_recipe = theirs.recipe is not None and not ours.tuned
+    named_recipe = theirs.recipe is not None and not ours.tuned and not ours.altered
     checks = {
         "≠ protocol": ours.protocol == theirs.protocol and not ours.old_protocol,
         "≠ data": same_split and fixed_split and same_counts,

@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, filterfalse
 from operator import attrgetter
+from types import MappingProxyType
 
-from usbench.leaderboard.agreement import TOLERANCE, compare_with_published
+from usbench.leaderboard.agreement import compare_with_published
 from usbench.leaderboard.published import DatasetSummary, Published
 from usbench.leaderboard.rows import TABLE_SCORES, Row, RowScore, mean_if_all
 from usbench.leaderboard.series import (
@@ -38,7 +39,10 @@ NORMAL = 1.959963984540054  # the 97.5 % quantile of the normal distribution
 
 
 def build_rows(
-    results: Sequence[Result], datasets: Sequence[DatasetSummary], pool: Pool = pool_nothing
+    results: Sequence[Result],
+    datasets: Sequence[DatasetSummary],
+    pool: Pool = pool_nothing,
+    altered: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Row]:
     """Every row of the leaderboard in its order.
 
@@ -46,6 +50,7 @@ def build_rows(
         results: in any order.
         datasets: with the published rows.
         pool: how folds are pooled (`pooling.pool_cases`).
+        altered: run id → what tells it from its recipe (`recipes.describe_alterations`).
     """
     ours = our_rows(
         group_by_series(join_folds(filter(attrgetter("is_done"), results), pool), results)
@@ -59,17 +64,25 @@ def build_rows(
         for published in dataset.published:
             row = published_row(dataset, published, newest)
             papers[row.dataset, row.task].append(row)
-    tolerance = {dataset.name: dataset.agrees_within for dataset in datasets}
+    by_name = {dataset.name: dataset for dataset in datasets}
     rows = []
     for row in ours:
-        row = replace(row, old_protocol=(row.version or 0) < newest[row.protocol])
-        within = tolerance.get(row.dataset, TOLERANCE)
-        rows.append(compare_with_published(row, papers[row.dataset, row.task], within))
+        row = replace(
+            row,
+            old_protocol=(row.version or 0) < newest[row.protocol],
+            altered=altered.get(row.run_ids[0], ""),
+        )
+        dataset = by_name.get(row.dataset, DatasetSummary(row.dataset))
+        if row.leakage:
+            row = replace(row, similar=dataset.count_similar())
+        row = compare_with_published(row, papers[row.dataset, row.task], dataset.agrees_within)
+        rows.append(row)
     rows += chain.from_iterable(papers.values())
     for place, row in enumerate(rows):
         if (row.dataset, row.task, row.protocol) in reporting:
             rows[place] = replace(row, reporting=True)
-    rows += map(failed_row, filterfalse(attrgetter("is_done"), results))
+    for result in filterfalse(attrgetter("is_done"), results):
+        rows.append(replace(failed_row(result), altered=altered.get(result.run_id, "")))
     return sorted(rows, key=row_order)
 
 
@@ -175,7 +188,7 @@ def our_note(seed_result: SeedResult, protocol: ProtocolScores) -> str:
     if seed_result.folds and protocol.name not in seed_result.pooled:
         notes.append("mean over folds, not pooled")
     elif result.data.leakage:
-        notes.append(f"leakage: {result.data.leakage.n} images")
+        notes.append(f"leakage: at least {result.data.leakage.n} images")
     return "; ".join(notes)
 
 

@@ -5,12 +5,14 @@ The Markdown and the page both take their texts from here, so that they never di
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
 
+from usbench.datasets.config import CORRELATIONS
 from usbench.leaderboard import legend
+from usbench.leaderboard.leakage import score_below
 from usbench.leaderboard.rows import TABLE_SCORES, Row, RowScore
 from usbench.results.format import format_value, format_with_interval
 
@@ -30,7 +32,7 @@ class Column:
 
 NAMES = (
     Column("model", lambda row: row.name),
-    Column("recipe", lambda row: row.recipe or ""),
+    Column("recipe", lambda row: row.recipe_label),
 )
 
 
@@ -47,7 +49,7 @@ def score_columns(rows: Sequence[Row]) -> list[Column]:
         Column("rank", format_rank, lambda row: row.rank[0] if row.rank else None),
         *NAMES,
         score_column(main, main, is_main=True),
-        score_column(f"{main}, no leakage", main + NO_LEAKAGE),
+        *leakage_columns(rows, main),
         *(score_column(name, name) for name in further_scores(rows)),
         Column(
             "target_score",
@@ -94,6 +96,29 @@ def score_column(title: str, name: str, is_main: bool = False) -> Column:
         lambda row: row.scores[name].value if name in row.scores else None,
         is_main,
     )
+
+
+def leakage_columns(rows: Sequence[Row], main: str) -> list[Column]:
+    """The main score without the listed leaking images, then without further similar ones."""
+    of_leakage = max(rows, key=lambda row: (row.leakage, len(row.similar)))
+    listed, similar = of_leakage.leakage, of_leakage.similar
+    first, *further = CORRELATIONS
+    columns = [score_column(without(main, listed, similar, first), main + NO_LEAKAGE)]
+    for threshold in further:
+        title = without(main, similar.get(threshold, 0), similar, threshold)
+        columns.append(score_column(title, score_below(main, threshold)))
+    return columns
+
+
+def without(main: str, images: int, similar: Mapping[float, int], threshold: float) -> str:
+    """Such as "dice without 10 images (r ≥ .90)"; without r where images were listed otherwise."""
+    rule = f" (r ≥ {format_threshold(threshold)})" if similar.get(threshold) == images else ""
+    return f"{main} without {images} images{rule}"
+
+
+def format_threshold(threshold: float) -> str:
+    """Such as .90."""
+    return f"{threshold:.2f}".removeprefix("0")
 
 
 def format_class(row: Row, label: str) -> str:
@@ -228,16 +253,29 @@ def protocol_description(rows: Sequence[Row]) -> str:
     return next(filter(None, map(attrgetter("description"), ours_first(rows))), unknown)
 
 
-def resolution_notes(rows: Sequence[Row]) -> list[str]:
-    """Which differences the cases of a table can show."""
-    return [
-        f"Resolution: {format_value(size, primary)} {primary}; a smaller true difference "
-        "between the two best often goes unseen."
-        for size, primary in dict(map(attrgetter("resolution", "primary"), rows)).items()
-        if size is not None
-    ]
+def comparison_notes(rows: Sequence[Row]) -> list[str]:
+    """Which differences the tests between a table's rows can show, and where none can."""
+    notes = []
+    for row in rows:
+        if row.significant_from is not None and row.resolution is not None:
+            notes += [
+                legend.describe_resolution(row.significant_from, row.resolution, row.primary),
+                legend.describe_smallest_p(row.compared_groups, row.ranked),
+            ]
+    return list(filter(None, dict.fromkeys(notes)))
 
 
 def leakage_notes(rows: Sequence[Row]) -> list[str]:
-    """The descriptions of the leakage in a table's data."""
-    return list(filter(None, dict.fromkeys(map(attrgetter("leakage_description"), rows))))
+    """The descriptions of the leakage in a table's data, and how much more there may be."""
+    notes = list(filter(None, dict.fromkeys(map(attrgetter("leakage_description"), rows))))
+    similar = max(map(attrgetter("similar"), rows), key=len)
+    if similar:
+        first, *further = (
+            (images, format_threshold(threshold)) for threshold, images in similar.items()
+        )
+        counts = ", ".join(f"{images} ≥ {threshold}" for images, threshold in further)
+        notes.append(
+            f"{first[0]} test images correlate ≥ {first[1]} with a training image (32×32 "
+            f"thumbnails), {counts}. So a score without some of them isn't free of leakage either."
+        )
+    return notes

@@ -54,11 +54,13 @@ class Comparison:
     groups: int
 
     @property
-    def resolution(self) -> float:
-        """The smallest true difference of the two best that these cases would show.
+    def significant_from(self) -> float:
+        """The difference between the two best near which p < .05 begins."""
+        return paired.SIGNIFICANT * self.pairs[0].se
 
-        At a power of 80 % and level .05.
-        """
+    @property
+    def resolution(self) -> float:
+        """The true difference of the two best that is detected with a power of 80 %, level .05."""
         return paired.RESOLUTION * self.pairs[0].se
 
 

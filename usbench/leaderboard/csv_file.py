@@ -11,11 +11,11 @@ from usbench.leaderboard.rows import Agreement, Row, RowScore
 # fmt: off
 COLUMNS = (
     "dataset", "task", "protocol", "protocol_version", "old_protocol", "split",
-    "origin", "name", "model", "recipe", "fold", "folds", "folds_done", "pooled", "trained_on",
+    "origin", "name", "model", "recipe", "altered", "fold", "folds", "folds_done", "pooled", "trained_on",
     "status", "score", "value", "sd", "low", "high", "se", "groups",
     "seeds", "seeds_done", "seeds_begun", "target_score", "primary",
     "delta_published", "against", "agreement", "agreement_reason", "delta_low", "delta_high",
-    "rank_first", "rank_last", "ranked", "resolution", "marks", "leakage",
+    "rank_first", "rank_last", "ranked", "significant_from", "resolution", "marks", "leakage",
     "parameters", "macs", "latency_ms", "hours", "source", "verified", "run_ids", "note",
 )
 # fmt: on
@@ -49,6 +49,7 @@ def row_facts(row: Row) -> dict[str, object]:
         "name": row.name,
         "model": row.model,
         "recipe": row.recipe,
+        "altered": row.altered,
         "fold": row.fold,
         "folds": folds,
         "folds_done": folds_done,
@@ -92,6 +93,7 @@ def score_facts(row: Row, score: str, figure: RowScore) -> dict[str, object]:
     if score == row.primary:
         facts |= {
             "target_score": format_number(row.target_score),
+            "significant_from": format_number(row.significant_from),
             "resolution": format_number(row.resolution),
         }
     if score == row.delta_score:

@@ -3,8 +3,8 @@
 It is mAP50/2 + FPS_norm/4 + (1 − load)/4. The paper defines neither the norm of FPS nor how the
 load was measured. Here FPS_norm is the frames per second at batch 1 as a share of the fastest
 detector's of the same dataset, measured on the same processor with the same threads; the load is
-the share of all the machine's cores that such predicting keeps busy (scripts/bench_models.py
-measures both). So it compares rows of one table on one machine, and isn't comparable with the
+the share of all the machine's cores that such predicting keeps busy. Both are the `cost` of a
+result. So it compares rows of one table on one machine, and isn't comparable with the
 paper's.
 """
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+from usbench.metrics import paired
+from usbench.results.format import format_value
+
 SEEDS = (
     "Several seeds of one recipe are one row with their mean. *seeds* is their number and sample "
     "SD; `2 of 3`: a seed failed or lacks folds, and the row shows the others. [a, b] is the 95 % "
@@ -26,14 +31,16 @@ LEGEND = (
     FOLDS,
     TARGET_SCORE,
     (
-        "*per image* is the time from the native image to its prediction at batch 1 "
-        "(`scripts/bench_models.py`), on the named device. *training h* is the mean over the "
-        "seeds, each on the machine that its result names."
+        "*per image* is the time from the native image to its prediction at batch 1, on the named "
+        "device. *training h* is the mean over the seeds, each on the machine that its result "
+        "names."
     ),
     (
         "*rank* is the range of places that paired tests on the same cases leave a row (whole "
         "groups swapped, Holm over the table's pairs, level .05): rows whose ranges overlap are "
-        "tied. *Resolution* is 2.8 × the SE of the difference between the two best."
+        "tied. Below a table stand the difference between the two best at which p < .05 begins "
+        "(1.96 × its SE) and the true difference that such a test detects with 80 % probability "
+        "(2.8 × its SE)."
     ),
     (
         "*Δ published* is ours minus theirs, given only where protocol, data, model and recipe are "
@@ -66,3 +73,35 @@ NO_RESULT_BY_PROTOCOL = "No result of ours is scored by this protocol yet."
 UNKNOWN_PROTOCOL = (
     "the evaluator behind these scores wasn't read, so no difference to them is shown."
 )
+
+
+def describe_resolution(significant: float, detected: float, score: str) -> str:
+    """Which differences between the two best a test can show.
+
+    Args:
+        significant: the difference near which p < .05 begins.
+        detected: the true difference that is detected with 80 % probability.
+        score: the name of the score.
+    """
+    return (
+        f"Between the two best, p < .05 begins near a difference of "
+        f"{format_value(significant, score)} {score} (before Holm's correction); a true difference "
+        f"of {format_value(detected, score)} is detected with 80 % probability."
+    )
+
+
+def describe_smallest_p(groups: int, models: int) -> str:
+    """Why no test of some models can be significant; "" where one can."""
+    corrected = paired.smallest_corrected_p(groups, models)
+    if corrected < paired.ALPHA:
+        return ""
+    pairs = math.comb(models, 2)
+    smallest = f"With {groups} groups the smallest possible p is {format_p(groups, 2)}"
+    holm = f", with Holm's correction for {pairs} pairs {format_p(groups, models)}"
+    return f"{smallest}{holm if pairs > 1 else ''}: no difference here can be significant at .05."
+
+
+def format_p(groups: int, models: int) -> str:
+    """The smallest corrected p, with three decimals, or four below .001."""
+    smallest = paired.smallest_corrected_p(groups, models)
+    return f"{smallest:.{3 if smallest >= 0.001 else 4}f}".removeprefix("0")

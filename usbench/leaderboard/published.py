@@ -17,6 +17,7 @@ from pathlib import Path
 import yaml
 
 from usbench.datasets.codecs.readers import is_number
+from usbench.datasets.config import CORRELATIONS
 from usbench.errors import DataError, in_one_line
 from usbench.io.files import JsonObject
 from usbench.leaderboard.agreement import TOLERANCE
@@ -70,18 +71,25 @@ class DatasetSummary:
     protocols: Mapping[str, str] = field(default_factory=dict)  # of published rows: description
     agrees_within: float = TOLERANCE
     notes: tuple[Note, ...] = ()
+    # Test image → highest correlation with a training image, where it is .85 or more.
+    correlations: Mapping[str, float] = field(default_factory=dict)
+
+    def count_similar(self) -> dict[float, int]:
+        """How many test images resemble a training image, by threshold; {} where it isn't known."""
+        values = self.correlations.values()
+        return {least: sum(value >= least for value in values) for least in CORRELATIONS if values}
 
 
-def read_datasets(conf: Path) -> list[DatasetSummary]:
-    """The datasets of conf/dataset/*.yaml by name, read as plain YAML.
+def read_datasets(*folders: Path) -> list[DatasetSummary]:
+    """The datasets of dataset/*.yaml below folders of configuration, read as plain YAML.
+
+    A file of a later folder replaces one of the same name, as when a configuration is composed.
 
     Raises:
         DataError: a file or an entry is wrong; the message names it.
     """
-    folder = conf / "dataset"
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no folder of dataset YAMLs found; point at it with --conf DIR")
-    return list(map(read_dataset, sorted(folder.glob("*.yaml"))))
+    paths = {path.name: path for folder in folders for path in folder.glob("dataset/*.yaml")}
+    return [read_dataset(paths[name]) for name in sorted(paths)]
 
 
 def datasets_by_name(
@@ -115,6 +123,7 @@ def read_dataset(path: Path) -> DatasetSummary:
         protocols=content.get("published_protocols") or {},
         agrees_within=read_tolerance(content, path),
         notes=tuple(read_notes(content)),
+        correlations=read_correlations(content.get("leakage"), path),
     )
 
 
@@ -126,6 +135,21 @@ def read_tolerance(content: JsonObject, path: Path) -> float:
             f"{path}: agrees_within: expected a number between 0 and 1, got {tolerance!r}"
         )
     return float(tolerance)
+
+
+def read_correlations(leakage: object, path: Path) -> dict[str, float]:
+    """The correlations of test images with training images."""
+    correlations = leakage.get("correlations") if isinstance(leakage, dict) else None
+    if correlations is None:
+        return {}
+    if not isinstance(correlations, dict) or not all(
+        is_number(value, -1, 1) for value in correlations.values()
+    ):
+        raise DataError(
+            f"{path}: leakage.correlations: expected {{image: number from -1 to 1}}, "
+            f"got {correlations!r}"
+        )
+    return {str(image): float(value) for image, value in correlations.items()}
 
 
 def read_published(entry: object, where: str) -> Published:

@@ -33,6 +33,7 @@ class PairTest:
     scores: Mapping[str, float]  # a row's case tables (their hash) → its score
     se: float
     p: float | None
+    groups: int  # of the cases
 
 
 def rank_rows(
@@ -132,7 +133,7 @@ def run_tests(
         best = sorted((a, b), key=lambda place: scores[place], reverse=rows[0].higher_is_better)
         (difference,) = paired.compare_models([models[place] for place in best], draws)
         of_rows = {names[a]: scores[a], names[b]: scores[b]}
-        yield (a, b), PairTest(of_rows, difference.se, difference.p)
+        yield (a, b), PairTest(of_rows, difference.se, difference.p, draws.groups)
 
 
 def read_case_tables(rows: Sequence[Row], results: Results, folder: Path) -> Iterator[CaseRows]:
@@ -171,8 +172,15 @@ def place_rows(
             )
         )
     ranks = paired.rank_models(list(map(str, order)), differences, higher_is_better)
-    resolution = paired.RESOLUTION * differences[0].se
+    se = differences[0].se
     return [
-        replace(row, rank=ranks[str(place)], ranked=len(rows), resolution=resolution)
+        replace(
+            row,
+            rank=ranks[str(place)],
+            ranked=len(rows),
+            significant_from=paired.SIGNIFICANT * se,
+            resolution=paired.RESOLUTION * se,
+            compared_groups=next(iter(tests.values())).groups,
+        )
         for place, row in enumerate(rows)
     ]

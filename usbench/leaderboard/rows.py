@@ -98,6 +98,7 @@ class Row:
     split: str = "test"
     model: str | None = None
     recipe: str | None = None
+    altered: str = ""  # what tells the run from the recipe of that name
     fold: int | None = None
     trained_on: str | None = None
     primary: str = ""
@@ -116,6 +117,8 @@ class Row:
     training_hours: float | None = None  # the mean over the seeds
     counts: Mapping[str, int] = field(default_factory=dict)  # images by split
     leakage: int = 0  # test images that show what a training image shows
+    # Correlation → how many test images correlate so much or more with a training image.
+    similar: Mapping[float, int] = field(default_factory=dict)
     leakage_description: str = ""
     reporting: bool = False  # results on this dataset and task are reported by this protocol
     tuned: bool = False  # its values come from a search, so its recipe isn't quite the named one
@@ -127,7 +130,11 @@ class Row:
     agreement: Agreement | None = None  # with the published row
     rank: tuple[int, int] | None = None  # first and last place that paired tests leave it …
     ranked: int = 0  # … among so many rows
-    resolution: float | None = None  # smallest difference that the table's cases would show
+    # Of the two best rows: the difference near which p < .05 begins, and the true difference that
+    # is detected with 80 % probability.
+    significant_from: float | None = None
+    resolution: float | None = None
+    compared_groups: int = 0  # of the cases that the ranked rows were compared on
     marks: tuple[str, ...] = ()  # what differs from the published row, such as "≠ recipe"
     source: str = ""
     verified: str = ""
@@ -151,6 +158,11 @@ class Row:
     def has_all_folds(self) -> bool:
         """Whether no fold is missing."""
         return self.folds is None or self.folds[0] == self.folds[1]
+
+    @property
+    def recipe_label(self) -> str:
+        """The recipe's name with what was altered, such as "quick (epochs 3)"; "" without one."""
+        return f"{self.recipe or ''} ({self.altered})" if self.altered else self.recipe or ""
 
     @property
     def score(self) -> RowScore | None:
@@ -181,7 +193,7 @@ def transfer_tables(rows: Iterable[Row]) -> list[TransferTable]:
     for row in rows:
         current = row.reporting and not row.old_protocol and row.folds is None
         if current and row.origin == "run" and row.status == "done":
-            recipe = (row.model or "", row.recipe or "", row.trained_on or row.dataset)
+            recipe = (row.model or "", row.recipe_label, row.trained_on or row.dataset)
             by_task[row.task][recipe][row.dataset] = row
     tables = []
     for task, recipes in sorted(by_task.items()):

@@ -26,8 +26,9 @@ EXACT_GROUPS = 12  # up to so many groups, all swaps are tested
 RANDOM_SWAPS = 9_999
 MIN_GROUPS = 6  # of a test
 ALPHA = 0.05
-# × SE: a true difference of this size is found with a power of 80 % at a level of .05.
-RESOLUTION = 2.8
+# × SE: near this difference p < .05 begins; a true difference of the second size is found with a
+# power of 80 % at that level.
+SIGNIFICANT, RESOLUTION = 1.96, 2.8
 CHUNK = 1_000  # swaps at once
 ROUNDING = 1e-12  # differences that differ by less are equal
 Swaps = NDArray[np.bool_]
@@ -183,6 +184,19 @@ def permutation_p(first: ComparedModel, second: ComparedModel, draws: Draws) -> 
     is_as_large = np.abs(first.swapped_differences(second, draws.index, swaps)) >= observed
     count = int(is_as_large.sum())
     return count / len(swaps) if is_exact else (count + 1) / (RANDOM_SWAPS + 1)
+
+
+def smallest_p(groups: int) -> float:
+    """The smallest p that `permutation_p` can give, however large the difference.
+
+    All groups swapped give the observed difference again, with the other sign.
+    """
+    return 2 / 2**groups if groups <= EXACT_GROUPS else 1 / (RANDOM_SWAPS + 1)
+
+
+def smallest_corrected_p(groups: int, models: int) -> float:
+    """The smallest p that Holm's correction can leave for all pairs of some models."""
+    return min(1.0, math.comb(models, 2) * smallest_p(groups))
 
 
 def correct_holm(values: Sequence[float]) -> list[float]:

@@ -110,7 +110,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Cost:
-    """What predicting one image costs, as scripts/bench_models.py measures it."""
+    """What predicting one image costs. The benchmark of models in the repository measures it."""
 
     macs: int  # multiply–adds
     latency_ms: Latency

@@ -31,7 +31,7 @@ class ScoreRow:
 
 
 def show_score_table(
-    title: str, task: Task, primary: str, protocol: ProtocolScores, leaking: bool = False
+    title: str, task: Task, primary: str, protocol: ProtocolScores, leaking: int = 0
 ) -> None:
     """Print the table.
 
@@ -40,7 +40,7 @@ def show_score_table(
         task: decides which scores are shown.
         primary: the score to rank by, which is always shown.
         protocol: the scores.
-        leaking: whether they have figures without the test images that leak.
+        leaking: test images that leak; the scores then have figures without them.
     """
     names = choose_scores(task, primary, protocol)
     rows = score_rows(protocol, names, leaking)
@@ -93,7 +93,7 @@ def _cases(figures: Figures, name: str) -> int:
     return figure.n if figure is not None and figure.value is not None else 0
 
 
-def score_rows(protocol: ProtocolScores, names: Sequence[str], leaking: bool) -> list[ScoreRow]:
+def score_rows(protocol: ProtocolScores, names: Sequence[str], leaking: int) -> list[ScoreRow]:
     """A row per class, then all classes, those without leaking images, the target's own scores.
 
     Args:
@@ -109,7 +109,7 @@ def score_rows(protocol: ProtocolScores, names: Sequence[str], leaking: bool) ->
             for name, figure in protocol.scores.items()
             if name.endswith(ending)
         }
-        tables["without leaks"] = clean
+        tables[f"without {leaking} images"] = clean
     if protocol.target_score:
         tables["target score"] = protocol.target_score
     return [

@@ -239,6 +239,15 @@ def hash_case_ids(cases: Iterable[Case], redistribute: str | None, dataset: str)
     return rows
 
 
+def ids_in_table(ids: Iterable[str], result: Result) -> set[Cell]:
+    """Record ids as a result's case table has them, hashed where nothing may be redistributed."""
+    dataset = result.config.get("dataset") or {}
+    cases = [{"case": name} for name in ids]
+    return {
+        row["case"] for row in hash_case_ids(cases, dataset.get("redistribute"), result.dataset)
+    }
+
+
 def load_cases(path: Path) -> list[dict[str, str]]:
     """The case table of a result, given the result's path; [] where it has none.
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from usbench.errors import UnsuitableError, UsbenchError, in_one_line
+from usbench.errors import ConfigError, UnsuitableError, UsbenchError, in_one_line
 from usbench.io.console import warn
 from usbench.io.files import WRITE_ADVICE
 from usbench.runner.config import RunConfig, read_config, write_config
@@ -99,15 +99,19 @@ def do_locked_run(config: RunConfig, lock: RunLock) -> None:
 
 
 def record_failure(config: RunConfig, error: BaseException) -> int:
-    """Say why a run ended early, here and in a failed result; an impossible run is marked refused.
+    """Say why a run ended early, here and in a failed result.
+
+    A run that its configuration forbids was never begun. It is marked in its folder and leaves no
+    result, so that a mistake in a command doesn't become a row of the leaderboard.
 
     Returns:
         The exit code.
     """
     reason = explain_failure(error)
     warn(traceback.format_exc() if config.debug else reason)
-    if isinstance(error, UnsuitableError):
-        (config.run_dir / REFUSED).write_text(json.dumps({"reason": reason}))
+    if isinstance(error, ConfigError):
+        state = "skipped" if isinstance(error, UnsuitableError) else "failed"
+        (config.run_dir / REFUSED).write_text(json.dumps({"state": state, "reason": reason}))
     else:
         save_failure(config, reason)
     return error.exit_code if isinstance(error, UsbenchError) else 1

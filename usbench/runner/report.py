@@ -33,7 +33,7 @@ def report_result(
         result.task,
         result.primary.name,
         result.protocol,
-        leaking=result.data.leakage is not None,
+        leaking=result.data.leakage.n if result.data.leakage else 0,
     )
     say("")
     rows = [
@@ -45,7 +45,7 @@ def report_result(
     if gallery:
         rows.append(("gallery", str(gallery)))
     if result.data.leakage:
-        rows.insert(0, ("leaks", result.data.leakage.description))
+        rows.insert(0, ("leakage", result.data.leakage.description))
     if result.data.phantom:
         rows.append(("phantom", PHANTOM_NOTICE))
     facts([*rows, ("result", str(path))])

@@ -20,7 +20,7 @@ from usbench.runner.config import RunAddress
 from usbench.runner.lock import file_system_time, lock_path, read_holder
 
 State = Literal["done", "running", "stale", "failed", "skipped", "missing"]
-REFUSED = "refused.json"  # in the run's folder: why it can't be run at all
+REFUSED = "refused.json"  # in the run's folder: why it can't be run (state: skipped or failed)
 LOST = "lost-*.json"  # in the run's folder: one per process that lost its lock
 
 
@@ -111,5 +111,6 @@ def run_status(address: RunAddress, now: float | None = None) -> RunStatus:
     if result:
         return RunStatus("failed", str(result.reason), lost=lost)
     with suppress(OSError, ValueError, KeyError):
-        return RunStatus("skipped", json.loads((folder / REFUSED).read_text())["reason"], lost=lost)
+        refused = json.loads((folder / REFUSED).read_text())
+        return RunStatus(refused["state"], refused["reason"], lost=lost)
     return RunStatus("missing", damaged, lost=lost)

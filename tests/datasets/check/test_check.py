@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from tests.helpers.written import TRAINED, VIEWS, YAMLS, small_phantom
@@ -400,7 +401,10 @@ def test_a_near_duplicate_is_a_leak_and_the_yaml_s_lines_make_it_a_known_one(rel
     assert done.code == 0 and done.facts["leaking"] == [names[0]]
     (text,) = done.texts("warning", "leak")
     assert "1 of 4 test images" in text and f"1 new ({names[0]})" in text
-    assert done.facts["paste"].splitlines() == [
+    lines = done.facts["paste"].splitlines()
+    correlations = yaml.safe_load(done.facts["paste"])["leakage"]["correlations"]
+    assert correlations[names[0]] >= 0.95 and min(correlations.values()) >= 0.85
+    assert lines[:-1] == [
         "split:",
         "  near_duplicates:",
         f"    - [{', '.join(names)}]",
@@ -413,11 +417,11 @@ def test_a_near_duplicate_is_a_leak_and_the_yaml_s_lines_make_it_a_known_one(rel
     assert "to be written into the dataset's YAML" in done.out
     pasted = (
         f"dataset.split.near_duplicates=[[{','.join(names)}]]",
-        f"dataset.leakage={{images:[{names[0]}]}}",
+        f"dataset.leakage={{images:[{names[0]}],correlations:null}}",
     )
     again = check(*point_at("usgra", root), "dataset.published_counts=null", *pasted)
     assert "all known to leakage.images" in again.texts("warning", "leak")[0]
-    assert again.facts["paste"] == "" and again.code == 0
+    assert again.facts["paste"].splitlines() == ["leakage:", lines[-1]] and again.code == 0
     assert next(iter(again.facts["pairs"].values()))[0]["known"]
 
 
@@ -425,7 +429,10 @@ def test_a_leak_that_is_none_is_said(release, check):
     root = release("usgra", real=True)
     name = first(root / USGRA / "test" / "images").stem
     done = check(
-        *point_at("usgra", root), *UNLISTED[::2], f"dataset.leakage={{images:[test/{name}]}}"
+        *point_at("usgra", root),
+        *UNLISTED[::2],
+        f"dataset.leakage={{images:[test/{name}]}}",
+        "dataset.leakage.correlations=null",
     )
     assert done.code == 0
     assert done.texts("warning", "leak") == [
@@ -812,6 +819,8 @@ def test_the_real_usgra_has_the_identical_pair_and_the_seven_leaking_images(chec
     ]
     assert "7 of 40 test images" in done.texts("warning", "leak")[0]
     assert "all known" in done.texts("warning", "leak")[0]
+    assert len(done.texts("warning", "leak")) == 1  # the correlations of the YAML are right
+    assert "7 ≥ 0.95, 10 ≥ 0.9, 19 ≥ 0.85, of 40 test images" in done.texts("note", "leak")[0]
     lines = done.texts("warning", "identical")
     assert len(lines) == 2 and all("train/0043 and train/0077 (train)" in text for text in lines)
     assert all("annotated differently (nerve, vessel)" in text for text in lines)
@@ -834,4 +843,7 @@ def test_without_the_yaml_s_lists_the_real_usgra_gives_the_same_lists(check, com
         leakage.format_list(sorted(ids))
         for ids in sorted(map(sorted, node["split"]["near_duplicates"]))
     ]
-    assert lines[-1] == f"images: {leakage.format_list(node['leakage']['images'])}"
+    assert lines[-2:] == [
+        f"images: {leakage.format_list(node['leakage']['images'])}",
+        f"correlations: {leakage.format_flow(node['leakage']['correlations'])}",
+    ]

@@ -147,6 +147,55 @@ def test_one_image_file_in_two_splits_is_an_error():
     assert finding.level == "error" and "x.png is a in train and b in test" in finding.text
 
 
+def test_a_test_image_s_highest_correlation_with_train_or_val_by_hand():
+    """Thumbnails of four pixels. With a: b is the same picture at half the contrast, c its negative,
+    d differs in one pixel."""
+    pictures = {
+        "a": [10, 12, 14, 16],
+        "b": [10, 11, 12, 13],
+        "c": [16, 14, 12, 10],
+        "d": [10, 12, 14, 10],
+    }
+    thumbnails = {name: np.uint8(values).reshape(1, 2, 2) for name, values in pictures.items()}
+    for first, second, expected in (
+        ("a", "b", 1.0),
+        ("a", "c", -1.0),
+        ("a", "d", np.corrcoef(pictures["a"], pictures["d"])[0, 1]),
+    ):
+        got = duplicates.highest_correlations(thumbnails[first], thumbnails[second])
+        assert got == pytest.approx([expected], abs=1e-6)
+    others = np.concatenate([thumbnails["c"], thumbnails["d"], thumbnails["b"]])
+    assert duplicates.highest_correlations(thumbnails["a"], others) == pytest.approx([1.0])
+
+
+def test_only_test_images_with_a_look_alike_elsewhere_are_stated_rounded_down():
+    noise = np.random.default_rng(0).integers(0, 256, (3, 32, 32)).astype(np.uint8)
+    like = noise[0].copy()
+    like[:2] = noise[1][:2]  # a sixteenth of the pixels is another picture's
+    shown = {"t": noise[0], "u": noise[1], "v": like, "unused": noise[1], "train": noise[2]}
+    facts = {
+        name: images.ImageFacts((32, 32), 0, 255, False, name.encode(), thumbnail)
+        for name, thumbnail in shown.items()
+    }
+    splits = {"t": "test", "u": "test", "v": "val", "unused": None, "train": "train"}
+    records = [Record(name, name, name, None, split) for name, split in splits.items()]
+    exact = np.corrcoef(noise[0].ravel().astype(float), like.ravel().astype(float))[0, 1]
+    assert duplicates.correlate_tests(records, facts) == {"t": int(exact * 1000) / 1000}
+    assert duplicates.correlate_tests(records[:2], facts) == {}
+
+
+def test_correlations_of_the_yaml_that_are_not_the_measured_ones_are_named():
+    rules = leakage.LeakRules(frozenset("a"), True, True, {"a": 0.97, "b": 0.9})
+    measured = {"a": 0.97, "b": 0.91, "c": 0.86}
+    note, warning = leakage.judge_correlations("detect", measured, 5, rules)
+    assert note.text.startswith("detect: 1 ≥ 0.95, 2 ≥ 0.9, 3 ≥ 0.85, of 5 test images")
+    assert warning.level == "warning" and warning.text.endswith("those measured for b, c")
+    agreeing = leakage.LeakRules(frozenset("a"), True, True, measured)
+    assert len(list(leakage.judge_correlations("detect", measured, 5, agreeing))) == 1
+    dealt_out = leakage.LeakRules(frozenset("a"), True, False, measured)
+    assert list(leakage.judge_correlations("detect", measured, 5, dealt_out)) == []
+
+
 def test_clusters_are_connected_components():
     assert duplicates.connect_pairs([("d", "e"), ("b", "a"), ("c", "b")]) == [
         ["a", "b", "c"],

@@ -29,10 +29,12 @@ from usbench import catalogue
 from usbench.cli import leaderboard, serve
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import DataError, RunError
+from usbench.leaderboard import legend
 from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.page import commands, document, index, view
 from usbench.leaderboard.page.commands import RunCommand
 from usbench.leaderboard.published import DatasetSummary, Note, read_datasets
+from usbench.leaderboard.recipes import read_configs
 from usbench.results.result import Result, Tuned
 from usbench.results.store import save_result
 from usbench.runner.resolve import resolve_model
@@ -566,6 +568,50 @@ def test_a_leaderboard_without_any_row_says_so_and_still_has_its_catalogue(tmp_p
         page.wait_for_selector(".cards > li")
 
 
+# ---- what tests can show
+
+
+def test_what_tests_can_show_by_hand():
+    """SE .02: p < .05 near 1.96 × .02 = .039; 80 % power at 2.8 × .02 = .056."""
+    assert legend.describe_resolution(0.0392, 0.056, "dice") == (
+        "Between the two best, p < .05 begins near a difference of .039 dice (before Holm's "
+        "correction); a true difference of .056 is detected with 80 % probability."
+    )
+
+
+@pytest.mark.parametrize(
+    ("groups", "models", "text"),
+    [
+        (5, 2, "With 5 groups the smallest possible p is .062:"),  # 2/32
+        (6, 2, ""),  # 2/64 = .031
+        (6, 3, "With 6 groups the smallest possible p is .031, with Holm's correction for 3 pairs .094:"),
+        (7, 3, ""),  # 3 · 2/128 = .047
+        (7, 4, "With 7 groups the smallest possible p is .016, with Holm's correction for 6 pairs .094:"),
+        (13, 32, ""),  # 496 / 10,000
+        (13, 33, "With 13 groups the smallest possible p is .0001, with Holm's correction for 528 pairs .053:"),
+    ],
+)  # fmt: skip
+def test_too_few_groups_for_any_significant_difference_are_stated(groups, models, text):
+    said = legend.describe_smallest_p(groups, models)
+    assert said.startswith(text) and bool(said) == bool(text)
+    assert not said or said.endswith("no difference here can be significant at .05.")
+
+
+def test_the_leaderboard_and_its_page_state_it():
+    made = rows(RESULTS, DATASETS)
+    for place, row in enumerate(made):
+        if row.protocol == "usbench" and row.dataset == "spinal" and row.origin == "run":
+            made[place] = replace(
+                row, ranked=3, significant_from=0.0392, resolution=0.056, compared_groups=6
+            )
+    expected = [legend.describe_resolution(0.0392, 0.056, "dice"), legend.describe_smallest_p(6, 3)]
+    text = to_markdown(made, DATASETS)
+    assert all(text.count(line) == 1 for line in expected)
+    table = view.page_data(made, DATASETS, LINKS, RUNS)["tasks"][0]["tables"][0]
+    notes = [note["text"] for note in table["notes"] if note["kind"] == "comparison"]
+    assert notes == expected
+
+
 # ---- what is written
 
 
@@ -645,7 +691,11 @@ def place(tmp_path):
     phantom = make_result(0.987, 2, data={**make_result()["data"], "phantom": True})
     save_result(tmp_path / "results", Result.from_json(phantom))
     conf = written(tmp_path / "conf", [ENTRY])
-    return [f"--results={tmp_path / 'results'}", f"--runs={tmp_path / 'runs'}", f"--conf={conf}"]
+    return [
+        f"--results={tmp_path / 'results'}",
+        f"--runs={tmp_path / 'runs'}",
+        f"--config-dir={conf}",
+    ]
 
 
 def test_the_command_writes_pages_and_checks_them(place, tmp_path, capsys):
@@ -655,7 +705,7 @@ def test_the_command_writes_pages_and_checks_them(place, tmp_path, capsys):
     files = {
         path: path.read_bytes()
         for path in sorted(top.rglob("*"))
-        if path.suffix in (".html", ".css", ".js")
+        if path.suffix in (".html", ".css", ".js") or path.name == "README.md"
     }
     page = (top / "index.html").read_text("utf-8")
     pages = [path.relative_to(top).as_posix() for path in files if path.parent.name == "segment"]
@@ -665,7 +715,12 @@ def test_the_command_writes_pages_and_checks_them(place, tmp_path, capsys):
     shutil.rmtree(tmp_path / "runs")
     assert leaderboard.main(place) == 0
     assert files == {path: path.read_bytes() for path in files}
-    for path in (top / "index.html", top / pages[0], top / "assets" / "page.css"):
+    for path in (
+        top / "index.html",
+        top / "README.md",
+        top / pages[0],
+        top / "assets" / "page.css",
+    ):
         path.write_bytes(path.read_bytes() + b" ")
         capsys.readouterr()
         assert leaderboard.main([*place, "--check"]) == 1
@@ -782,7 +837,7 @@ OWN = ["dataset=usgra", "model=unet"]
 )
 def test_a_result_s_command_gives_its_run_again(compose, overrides, more):
     result = made_by(compose, *overrides)
-    ((_, run),) = commands.find_commands([result], commands.read_configs(ROOT / "conf")).items()
+    ((_, run),) = commands.find_commands([result], read_configs(ROOT / "conf")).items()
     assert run.overrides is not None and run.overrides[:2] == (overrides[0], "source=real")
     assert len(run.overrides) == 5 + len(more) and all(
         any(w.endswith(m) for w in run.overrides) for m in more
@@ -807,9 +862,9 @@ def test_a_result_s_command_gives_its_run_again(compose, overrides, more):
 )
 def test_a_result_that_no_short_command_describes_has_none(compose, change):
     result = replace(made_by(compose, *OWN), **change)
-    assert commands.find_commands([result], commands.read_configs(ROOT / "conf"))[
-        "k"
-    ] == RunCommand(None, 0, None, reproducible=True)
+    assert commands.find_commands([result], read_configs(ROOT / "conf"))["k"] == RunCommand(
+        None, 0, None, reproducible=True
+    )
 
 
 def test_commands_of_rows():

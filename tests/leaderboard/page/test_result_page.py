@@ -25,6 +25,8 @@ from usbench.io.files import write_all
 from usbench.leaderboard.cache import Cache
 from usbench.leaderboard.page import commands, result, result_cases
 from usbench.leaderboard.page.document import templates
+from usbench.leaderboard.recipes import read_configs
+from usbench.results.format import format_value
 from usbench.results.gallery import make as gallery
 from usbench.results.gallery.file import gallery_path, load_gallery
 from usbench.results.predictions import read_predictions
@@ -103,7 +105,7 @@ def results_folder(compose, tmp_path_factory) -> Path:
 def write(folder: Path) -> dict[Path, bytes]:
     """The pages and what they share, written; a stand-in for the leaderboard."""
     results = load_results(folder)
-    configs = commands.read_configs(ROOT / "conf")
+    configs = read_configs(ROOT / "conf")
     known = commands.find_commands(results, configs)
     pages = result.render_stale_pages(folder, results, known, Cache())
     links = result.page_links(results)
@@ -124,6 +126,19 @@ def result_of(page: Path) -> Result:
 
 
 # ---- what stands on a page
+
+
+def test_one_of_several_seeds_names_the_mean_over_them():
+    """The three seeds of the committed unet; deeplabv3 has one."""
+    results = load_results(ROOT / "results")
+    unets = [scored for scored in results if scored.model == "unet"]
+    notes = result.seed_notes(results)
+    assert set(notes) == {scored.run_id for scored in unets} and len(unets) == 3
+    mean = sum(scored.primary.value for scored in unets) / 3
+    expected = f"one of 3 seeds of the recipe; the mean over them is {format_value(mean, 'dice')}."
+    assert all(note.endswith(expected) for note in notes.values())
+    text = result.render_result(unets[0], [], seed_note=notes[unets[0].run_id]).decode()
+    assert expected in text
 
 
 @pytest.mark.process

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from usbench.datasets.check.images import ImageFacts
+from usbench.datasets.config import CORRELATIONS
 from usbench.types import Record, Split
 
-MIN_CORRELATION = 0.95
+MIN_CORRELATION, *_, LEAST_STATED = CORRELATIONS
 BLOCK = 512  # rows of the matrix of correlations at a time
 SLACK = 1e-4  # float32 proposes, float64 decides
 SPLIT_ORDER: Mapping[Split | None, int] = {"test": 0, "val": 1, "train": 2, None: 3}
@@ -63,9 +64,7 @@ def find_similar(
 
     An image of one grey level correlates with none.
     """
-    flat = thumbnails.reshape(len(thumbnails), math.prod(thumbnails.shape[1:])).astype(np.float32)
-    flat -= flat.mean(1, keepdims=True)
-    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+    flat = standardise(thumbnails)
     blocks = [np.zeros((0, 2), np.intp)]
     for start in range(0, len(flat), BLOCK):
         near = np.argwhere(flat[start : start + BLOCK] @ flat[start:].T >= least - SLACK)
@@ -75,6 +74,27 @@ def find_similar(
     exact = (correlate_pairs(thumbnails, proposed[start : start + BLOCK]) for start in starts)
     values = np.concatenate([np.zeros(0), *exact])
     return proposed[values >= least], values[values >= least]
+
+
+def standardise(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(N, h, w) → (N, h·w) with mean 0 and length 1, so that products are correlations."""
+    flat = thumbnails.reshape(len(thumbnails), math.prod(thumbnails.shape[1:])).astype(np.float32)
+    flat -= flat.mean(1, keepdims=True)
+    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+    return flat
+
+
+def highest_correlations(
+    tests: NDArray[np.uint8], others: NDArray[np.uint8]
+) -> NDArray[np.float64]:
+    """(N, h, w), (M, h, w) → (N,) each test image's highest correlation with another image."""
+    flat, flat_others = standardise(tests), standardise(others)
+    nearest = [
+        (flat[start : start + BLOCK] @ flat_others.T).argmax(1)
+        for start in range(0, len(flat), BLOCK)
+    ]
+    pairs = np.stack([np.arange(len(tests)), len(tests) + np.concatenate(nearest)], axis=1)
+    return correlate_pairs(np.concatenate([tests, others]), pairs)
 
 
 def correlate_pairs(thumbnails: NDArray[np.uint8], pairs: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -133,6 +153,37 @@ def find_pairs(
         else:
             pairs.append(SimilarPair(first, second, correlation, identical))
     return sorted(pairs, key=lambda pair: (*pair.rank, pair.first.id, pair.second.id)), inside
+
+
+def correlate_tests(
+    run_records: Iterable[Record], images: Mapping[str, ImageFacts]
+) -> dict[str, float]:
+    """Test image → its highest correlation with an image of train or val, where it is ≥ .85.
+
+    Three decimals, rounded down, so that a rounded figure reaches no threshold by itself.
+
+    Args:
+        run_records: with the split that a run gives them.
+        images: the facts of each readable image, by its path.
+    """
+    tests: dict[str, str] = {}  # image → id
+    others = set()
+    for record in run_records:
+        if record.image in images and record.split == "test":
+            tests.setdefault(record.image, record.id)
+        elif record.image in images and record.split is not None:
+            others.add(record.image)
+    if not tests or not others:
+        return {}
+    highest = highest_correlations(
+        np.stack([images[path].thumbnail for path in tests]),
+        np.stack([images[path].thumbnail for path in sorted(others)]),
+    )
+    stated = {}
+    for name, value in sorted(zip(tests.values(), highest.tolist(), strict=True)):
+        if value >= LEAST_STATED:
+            stated[name] = math.floor(value * 1000) / 1000
+    return stated
 
 
 def connect_pairs(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:

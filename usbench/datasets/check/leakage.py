@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import yaml
 
 from usbench.datasets.check.duplicates import MIN_CORRELATION, SimilarPair, connect_pairs
 from usbench.datasets.check.findings import Finding, Level
-from usbench.datasets.config import DatasetConfig
+from usbench.datasets.config import CORRELATIONS, DatasetConfig
 from usbench.errors import UsbenchError
 from usbench.io.files import JsonObject
 from usbench.types import Boxes, Landmarks, Layout, Masks, Split, Target, Task
@@ -26,6 +27,7 @@ class LeakRules:
     leaking: frozenset[str]  # ids of test images known to leak
     merges: bool  # a rule of ours deals out whole groups, so near-duplicates can stay in one
     marks: bool  # the test images are fixed, so leaks can only be marked
+    correlations: Mapping[str, float] = field(default_factory=dict)  # as the YAML states them
 
     @staticmethod
     def of(dataset: DatasetConfig) -> LeakRules:
@@ -35,6 +37,7 @@ class LeakRules:
             leaking=frozenset(dataset.leakage.images if dataset.leakage else ()),
             merges=split.gap is None and bool(split.val_share or split.shares or split.folds),
             marks=split.gap is not None or not split.shares,
+            correlations=dataset.leakage.correlations if dataset.leakage else {},
         )
 
 
@@ -153,10 +156,50 @@ def find_unconfirmed(leaking: Collection[str], rules: LeakRules) -> Iterator[Fin
         )
 
 
-def format_yaml(pairs: Sequence[SimilarPair], rules: LeakRules, tested: int) -> str:
+def judge_correlations(
+    task: str, measured: Mapping[str, float], tested: int, rules: LeakRules
+) -> Iterator[Finding]:
+    """How many test images resemble a training image, and whether the YAML states the same.
+
+    Args:
+        task: the view, or several that share the images.
+        measured: as `correlate_tests` gives them.
+        tested: how many test images there are.
+        rules: of the dataset.
+    """
+    if not (rules.marks and (measured or rules.correlations)):
+        return
+    counts = [
+        f"{sum(value >= least for value in measured.values())} ≥ {least:g}"
+        for least in CORRELATIONS
+    ]
+    text = f"of {tested} test images by their highest correlation with one in train or val"
+    yield Finding("note", "leak", f"{task}: {', '.join(counts)}, {text}")
+    if rules.correlations and dict(rules.correlations) != measured:
+        differing = dict(rules.correlations.items() ^ measured.items())
+        yield Finding(
+            "warning",
+            "leak",
+            f"{task}: leakage.correlations in the dataset's YAML differ from those measured for "
+            f"{', '.join(sorted(differing))}",
+        )
+
+
+def format_yaml(
+    pairs: Sequence[SimilarPair],
+    rules: LeakRules,
+    tested: int,
+    correlations: Mapping[str, float] = MappingProxyType({}),
+) -> str:
     """YAML for what is new; "" where nothing is.
 
     Clusters for split.near_duplicates (in place of listed ones that share an id), and the leak.
+
+    Args:
+        pairs: of one set of images.
+        rules: of the dataset.
+        tested: how many test images there are.
+        correlations: as `correlate_tests` gives them.
     """
     lines = []
     new_ids = {pair.first.id for pair in pairs if not pair.is_known}
@@ -174,12 +217,20 @@ def format_yaml(pairs: Sequence[SimilarPair], rules: LeakRules, tested: int) -> 
             f'val; scores on all {tested} are optimistic"',
             f"  images: {format_list(sorted(leaking))}",
         ]
+    if rules.marks and leaking and correlations != rules.correlations:
+        lines += [] if leaking - rules.leaking else ["leakage:"]
+        lines.append(f"  correlations: {format_flow(dict(correlations))}")
     return "\n".join(lines)
 
 
 def format_list(ids: Sequence[str]) -> str:
     """Format a list on one line of YAML."""
-    text = yaml.safe_dump(list(ids), default_flow_style=True, width=10**9, allow_unicode=True)
+    return format_flow(list(ids))
+
+
+def format_flow(value: object) -> str:
+    """Format a value on one line of YAML."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**9, allow_unicode=True)
     return str(text).strip()
 
 

@@ -16,7 +16,7 @@ from usbench.catalogue.cards import load_cards
 from usbench.datasets import source, splits
 from usbench.datasets.check.card_comparison import MeasuredRelease, compare_card
 from usbench.datasets.check.counts import ClassCounts, compare_published
-from usbench.datasets.check.duplicates import SimilarPair, find_pairs
+from usbench.datasets.check.duplicates import SimilarPair, correlate_tests, find_pairs
 from usbench.datasets.check.findings import LEVELS, Finding, Level, finding_of_error
 from usbench.datasets.check.images import ImageFacts, ImageSummary, examine_images, summarise
 from usbench.datasets.check.leakage import (
@@ -25,6 +25,7 @@ from usbench.datasets.check.leakage import (
     find_leaks,
     find_unconfirmed,
     format_yaml,
+    judge_correlations,
     judge_pairs,
 )
 from usbench.datasets.codecs.image import ImageError
@@ -298,9 +299,12 @@ def find_all_pairs(
         tested = sum(record.split == "test" for record in first.run_records)
         report.pairs[tasks] = pairs
         report.findings += judge_pairs(tasks, pairs, inside, tested, rules)
+        correlations = correlate_tests(first.run_records, images)
+        report.findings += judge_correlations(tasks, correlations, tested, rules)
         for view in sharers:
             report.findings += compare_annotations(view.task, view.layout, root, pairs)
-        report.paste = "\n".join(filter(None, [report.paste, format_yaml(pairs, rules, tested)]))
+        lines = format_yaml(pairs, rules, tested, correlations)
+        report.paste = "\n".join(filter(None, [report.paste, lines]))
     if views:
         report.findings += find_unconfirmed(
             find_leaks(itertools.chain(*report.pairs.values())), rules

@@ -13,18 +13,13 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
-from pathlib import Path
 
-import yaml
-
-from usbench.datasets.sizes import fit_size
+from usbench.leaderboard.recipes import Configs, stated_model, without_notes
 from usbench.leaderboard.rows import Row
 from usbench.leaderboard.settings import Node, flatten, node_at, read_settings
 from usbench.results.result import Result
 
-Configs = Mapping[str, Mapping[str, Node]]  # model | dataset → name → YAML
 PLAIN = re.compile(r"[A-Za-z0-9_./-]+")  # what Hydra reads as a word without quotes
-NOTES = ("unstated", "note")  # of a recipe: for people, not part of a run
 DESCRIPTIVE = {  # of a dataset: not part of a run
     "name",
     "title",
@@ -51,17 +46,6 @@ class RunCommand:
     seed: int | None = None
     fold: int | None = None
     reproducible: bool = False  # usbench reproduce takes it
-
-
-def read_configs(conf: Path) -> Configs:
-    """The YAML below a configuration folder; a file without a mapping is left out."""
-    configs: dict[str, dict[str, Node]] = {"model": {}, "dataset": {}}
-    for group, nodes in configs.items():
-        for path in sorted((conf / group).glob("*.yaml")):
-            node = yaml.safe_load(path.read_text("utf-8"))
-            if isinstance(node, dict):
-                nodes[path.stem] = node
-    return configs
 
 
 def find_commands(results: Iterable[Result], configs: Configs) -> dict[str, RunCommand]:
@@ -117,23 +101,11 @@ def model_overrides(used: Node, model: Node, recipe: str, native: object) -> Ite
     Raises:
         NoShortCommand: overrides can't.
     """
-    recipes = node_at(model, "recipes")
-    if recipe not in recipes or used.get("version") != model.get("version"):
+    if recipe not in node_at(model, "recipes") or used.get("version") != model.get("version"):
         raise NoShortCommand
-    build = dict(node_at(model, "build"))
-    steps = dict(node_at(recipes, recipe))
-    used_recipe = dict(node_at(used, "recipe"))
-    # As when a run is resolved: the recipe provides what the build leaves open.
-    for key, value in build.items():
-        if value is None and key in steps and key not in used_recipe:
-            build[key] = steps.pop(key)
-    size = steps.get("size")
-    if isinstance(size, int) and isinstance(native, list):
-        steps["size"] = fit_size(size, (native[0], native[1]))
-    for note in NOTES:
-        steps.pop(note, None)
-        used_recipe.pop(note, None)
+    build, steps = stated_model(used, model, recipe, native)
     yield from differences(node_at(used, "build"), build, "model.build")
+    used_recipe = without_notes(node_at(used, "recipe"))
     yield from differences(used_recipe, steps, f"model.recipes.{recipe}")
 
 

@@ -15,7 +15,7 @@ Without the cache every page is rendered again, with the same bytes.
 from __future__ import annotations
 
 import hashlib
-import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from usbench.leaderboard.columns import NO_LEAKAGE
 from usbench.leaderboard.page import result_cases
 from usbench.leaderboard.page.commands import RunCommand, result_command
 from usbench.leaderboard.page.document import ASSETS, as_json, render
-from usbench.leaderboard.settings import flatten, node_at, read_settings
+from usbench.leaderboard.page.result_settings import setting_tables
+from usbench.leaderboard.rows import mean_if_all
 from usbench.metrics.scores import Figures
 from usbench.results import store
 from usbench.results.format import USUAL_SCORES, format_value
@@ -86,6 +87,28 @@ def page_links(results: Iterable[Result]) -> dict[str, str]:
     }
 
 
+def seed_notes(results: Iterable[Result]) -> dict[str, str]:
+    """Run id → what all seeds of its recipe score together, where there are several.
+
+    So that no seed's score, such as the best one's, is taken for the model's.
+    """
+    series: dict[object, list[Result]] = defaultdict(list)
+    for result in with_page(results):
+        if result.series is not None and result.seed is not None:
+            protocol = result.protocol.name, result.protocol.version
+            series[result.series, result.trained_on, result.fold, protocol].append(result)
+    notes = {}
+    for members in series.values():
+        mean = mean_if_all(member.primary.value if member.primary else None for member in members)
+        name = members[0].primary.name if members[0].primary else ""
+        for member in members if len(members) > 1 else ():
+            notes[member.run_id] = (
+                f"This is one of {len(members)} seeds of the recipe; the mean over them is "
+                f"{format_value(mean, name)}."
+            )
+    return notes
+
+
 def shared_assets() -> dict[str, bytes]:
     """What must lie in results/assets: relative path → content."""
     return {name.removeprefix("vendor/"): (ASSETS / name).read_bytes() for name in SHARED}
@@ -108,12 +131,14 @@ def render_stale_pages(
     Raises:
         DataError: a case table or gallery is damaged; the message names the file.
     """
+    results = list(results)
+    seeds = seed_notes(results)
     stale = []
     for result in with_page(results):
         path = store.result_path(folder, result)
         files = (path, gallery_path(path))  # the result names its case table's sha256
-        command = commands.get(result.run_id)
-        facts = key(hash_code(SOURCES), *map(hash_if_there, files), repr(command))
+        command, note = commands.get(result.run_id), seeds.get(result.run_id, "")
+        facts = key(hash_code(SOURCES), *map(hash_if_there, files), repr(command), note)
         page_hash = cache.get(facts)
         if page_hash is None or page_hash != hash_if_there(path.with_suffix(".html")):
             stale.append((facts, path, result))
@@ -121,7 +146,11 @@ def render_stale_pages(
     for facts, path, result in track(stale, "pages of results", len(stale)):
         gallery = load_gallery(path, result) if why_no_gallery(result) is None else None
         content = render_result(
-            result, store.read_cases(path, result), gallery, commands.get(result.run_id)
+            result,
+            store.read_cases(path, result),
+            gallery,
+            commands.get(result.run_id),
+            seeds.get(result.run_id, ""),
         )
         cache.put(facts, hashlib.sha256(content).hexdigest())
         pages[path.with_suffix(".html")] = content
@@ -141,6 +170,7 @@ def render_result(
     case_table: Sequence[Mapping[str, str]],
     gallery: Gallery | None = None,
     command: RunCommand | None = None,
+    seed_note: str = "",
 ) -> bytes:
     """One page.
 
@@ -149,6 +179,7 @@ def render_result(
         case_table: as `store.read_cases` gives it.
         gallery: None where there is none.
         command: how to run it again; None where it isn't known.
+        seed_note: what other seeds of its recipe score; see `seed_notes`.
     """
     task = result.task
     may_have_gallery = why_no_gallery(result) is None
@@ -168,6 +199,7 @@ def render_result(
     return render(
         "result.html",
         result=result,
+        seed_note=seed_note,
         file=store.result_path(Path(), result).name,
         quality=result_cases.QUALITY[task],
         short_quality=result_cases.SHORT_QUALITY[task],
@@ -214,70 +246,3 @@ def class_scores(result: Result) -> list[str]:
             if figure.value is not None:
                 names[name] = None
     return list(names)
-
-
-# ---- the settings of its run
-
-
-def setting_tables(result: Result) -> dict[str, list[tuple[str, str]]]:
-    """Recipe, model, run, data, code and machine: title → (name, text) of what is known."""
-    settings = read_settings(result)
-    code, machine = result.code, result.machine
-    run: dict[str, object] = {
-        "seed": result.seed,
-        "fold": result.fold,
-        "trained_on": result.trained_on,
-        "device": result.device,
-        "precision": result.precision,
-        "threads": result.threads,
-        "parameters": f"{result.parameters:,}" if result.parameters else None,
-    }
-    run |= {f"seconds, {stage}": value for stage, value in (result.seconds or {}).items()}
-    chosen = result.validation
-    if chosen is not None and chosen.value is not None:
-        run[f"{chosen.name} on validation"] = format_value(chosen.value, chosen.name)
-    data: dict[str, object] = {f"{name} images": n for name, n in result.data.counts.items()}
-    data |= {
-        "split": result.data.splits,
-        "licence": settings.dataset.get("licence"),
-        "fingerprint": result.data.fingerprint,
-    }
-    return {
-        f"Recipe: {result.recipe}": text_facts(dict(flatten(node_at(settings.model, "recipe")))),
-        "Model": text_facts(dict(flatten(node_at(settings.model, "build")))),
-        "Run": text_facts(run),
-        "Data": text_facts(data),
-        "Code": text_facts(
-            {
-                "version": code.version,
-                "commit": code.commit,
-                "uncommitted changes": "yes" if code.dirty else "no",
-            }
-        ),
-        "Machine and packages": text_facts(
-            {"processor": machine.processor, "GPU": machine.gpu, **machine.packages}
-        ),
-    }
-
-
-def text_facts(values: Mapping[str, object]) -> list[tuple[str, str]]:
-    """(name, text) of the values that are known."""
-    return [
-        (name, plain_text(value))
-        for name, value in values.items()
-        if value not in (None, "", [], {})
-    ]
-
-
-def plain_text(value: object) -> str:
-    """A value of a configuration as text: a flat list without brackets, all else as JSON."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (list, tuple)) and not any(map(is_nested, value)):
-        return ", ".join(map(plain_text, value))
-    return json.dumps(value, ensure_ascii=False)
-
-
-def is_nested(value: object) -> bool:
-    """Whether a value holds others."""
-    return isinstance(value, (list, tuple, Mapping))

@@ -15,6 +15,7 @@ from usbench.io.files import JsonObject
 from usbench.leaderboard import legend
 from usbench.leaderboard.columns import (
     Column,
+    comparison_notes,
     failed_columns,
     fill_columns,
     format_class,
@@ -23,7 +24,6 @@ from usbench.leaderboard.columns import (
     leakage_notes,
     main_score_of,
     protocol_description,
-    resolution_notes,
     score_columns,
     shown_hours,
     table_classes,
@@ -132,7 +132,7 @@ def table_data(
         if row.per_class and classes:
             row_of_page["classes"] = [class_data(row, label) for label in classes]
     notes = []
-    for kind, texts in (("resolution", resolution_notes(rows)), ("leakage", leakage_notes(rows))):
+    for kind, texts in (("comparison", comparison_notes(rows)), ("leakage", leakage_notes(rows))):
         notes += [{"kind": kind, "text": text} for text in texts if text not in known]
     return data | {
         "protocol": first.protocol,
@@ -157,7 +157,7 @@ def row_data(
         {
             "origin": row.origin,
             "name": row.name,
-            "recipe": row.recipe or None,
+            "recipe": row.recipe_label or None,
             "texts": texts,
             "numbers": numbers,
             "marks": row.marks or None,

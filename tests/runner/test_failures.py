@@ -1,0 +1,27 @@
+"""What a run that failed leaves behind: a failed result, or, where it was never begun, none."""
+
+from __future__ import annotations
+
+from usbench.errors import ConfigError, RunError, UnsuitableError
+from usbench.runner.__main__ import record_failure
+from usbench.runner.resolve import resolve_config
+from usbench.runner.status import run_status
+
+# (error, exit code, state of the run, results)
+FAILURES = [
+    (ConfigError("model.build: unknown key 'encodr'"), 2, "failed", 0),
+    (UnsuitableError("model=unet", "it needs a GPU"), 2, "skipped", 0),
+    (RunError("the weights can't be read"), 1, "failed", 1),
+]
+
+
+def test_only_a_run_that_was_begun_leaves_a_result(compose, tmp_path):
+    folders = [f"runs={tmp_path / 'runs'}", f"results={tmp_path / 'results'}"]
+    settings = ["source=phantom", "tracking=none", "device=cpu", "recipe=tiny"]
+    config = resolve_config(compose("dataset=phantom", "model=unet", *settings, *folders))
+    config.run_dir.mkdir(parents=True)
+    for error, code, state, results in FAILURES:
+        assert record_failure(config, error) == code
+        assert len(list((tmp_path / "results").rglob("*.json"))) == results
+        status = run_status(config.address)
+        assert (status.state, status.reason) == (state, str(error))
