@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 
 from usbench.cli.options import add_working_directory, own_config_dir
 from usbench.cli.verbs import dispatch
@@ -25,6 +26,7 @@ def run_hydra() -> int:
     from usbench.errors import ConfigError, Finished, in_one_line
     from usbench.io.config import HYDRA_ERRORS, check_keys, conf_dir, explain
     from usbench.io.console import warn
+    from usbench.runner.declared import declared_keys
     from usbench.sweep.planner import collect_sweeps
     from usbench.sweep.search import Search
 
@@ -45,7 +47,7 @@ def run_hydra() -> int:
         except Finished as end:
             return end.exit_code
         except HYDRA_ERRORS as error:
-            warn(explain(error))
+            warn(explain(error, partial(declared_keys, arguments=sys.argv[1:])))
             code = 2
         except FailedRunError as error:
             code = error.exit_code

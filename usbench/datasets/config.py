@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar
@@ -11,6 +13,9 @@ from usbench.errors import ConfigError
 from usbench.io.files import JsonObject
 from usbench.types import Task
 
+LONGEST_NAME = 100  # letters: it becomes part of a file's name
+NAME = re.compile(rf"[^\W_][\w.+-]{{0,{LONGEST_NAME - 1}}}")
+MOST_CLASSES = 255  # that a mask of one byte a pixel holds beside the background
 NOT_OURS = ("published", "published_protocols")  # the leaderboard reads these from the YAML itself
 
 
@@ -89,10 +94,17 @@ class DatasetConfig:
         where = f"dataset={config.name}"
         if not isinstance(config.views, Mapping):
             raise ConfigError(f"{where}: expected views by task, got {config.views!r}")
+        check_name(config)
         views = {
             task: read_config(ViewConfig, view, f"{where}: views.{task}")
             for task, view in config.views.items()
         }
+        for task, view in views.items():
+            check_classes(view.classes, f"dataset.views.{task}.classes")
+            if not isinstance(view.exclusive, bool):
+                raise ConfigError(
+                    f"dataset.views.{task}.exclusive={view.exclusive}: expected true or false"
+                )
         return replace(
             config,
             views=views,
@@ -114,8 +126,45 @@ class DatasetConfig:
     def with_classes(self, task: Task, classes: Iterable[str]) -> DatasetConfig:
         """The dataset with the classes that the release names, where the YAML leaves them to it."""
         view = self.views[task]
-        views = {**self.views, task: replace(view, classes=view.classes or tuple(classes))}
+        named = view.classes or tuple(classes)
+        check_classes(named, f"dataset.views.{task}.classes")
+        views = {**self.views, task: replace(view, classes=named)}
         return replace(self, views=views)
+
+
+def check_name(config: DatasetConfig) -> None:
+    """Raise ConfigError for a name that can't be a folder's, or is the phantom's."""
+    check_file_name(config.name, "dataset.name")
+    if config.name == "phantom" and config.released:
+        raise ConfigError(
+            "dataset.name=phantom: expected another name; results on phantoms have this one"
+        )
+
+
+def check_file_name(name: object, key: str) -> None:
+    """Raise ConfigError for a name that can't be part of a file's name."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ConfigError(
+            f"{key}={name}: expected a name of letters, digits and . _ + -, "
+            f"at most {LONGEST_NAME} of them, the first a letter or digit"
+        )
+
+
+def check_classes(classes: object, key: str) -> None:
+    """Raise ConfigError for classes that aren't a list of different names; None is no list yet."""
+    if classes is None:
+        return
+    if not isinstance(classes, tuple) or not classes:
+        raise ConfigError(
+            f"{key}={classes}: expected a list of names, such as [{classes or 'lesion'}]"
+        )
+    for name in classes:
+        if not isinstance(name, str) or not name.strip():
+            raise ConfigError(f"{key}: expected names, got {name!r}; put a number in quotes")
+    if repeated := [name for name, count in Counter(classes).items() if count > 1]:
+        raise ConfigError(f"{key}: expected different names, got {repeated[0]!r} more than once")
+    if len(classes) > MOST_CLASSES:
+        raise ConfigError(f"{key}: expected at most {MOST_CLASSES} names, got {len(classes)}")
 
 
 Config = TypeVar("Config", DatasetConfig, ViewConfig, SplitConfig, LeakageConfig)
@@ -131,7 +180,7 @@ def read_config(cls: type[Config], node: object, where: str) -> Config:
     """
     if not isinstance(node, Mapping):
         raise ConfigError(f"{where}: expected keys with values, got {node!r}")
-    names = [item.name for item in fields(cls)]
+    names = field_names(cls)
     for key in node:
         if key not in names:
             nearest = difflib.get_close_matches(str(key), names, 1, cutoff=0)[0]
@@ -140,6 +189,11 @@ def read_config(cls: type[Config], node: object, where: str) -> Config:
         if item.default is item.default_factory is MISSING and node.get(item.name) is None:
             raise ConfigError(f"{where}: expected a key {item.name!r}, got none")
     return cls(**{key: to_tuples(value) for key, value in node.items() if value is not None})
+
+
+def field_names(cls: type[Config]) -> list[str]:
+    """The keys of a dataclass of this module."""
+    return [item.name for item in fields(cls)]
 
 
 def to_tuples(value: object) -> Any:
