@@ -21,6 +21,7 @@ GROUPS = {  # verb → what it does, as `usbench --help` groups them
     },
     "look": {
         "list": "list the datasets, models and metrics",
+        "keys": "list the keys of a run, a dataset, a model: values and meanings",
         "score": "score predictions made elsewhere",
         "explain": "score one result under every protocol",
         "compare": "test whether one model is better than another",
@@ -42,7 +43,7 @@ usage: usbench KEY=VALUE …       one run: train, predict, score, save the resu
 
 example:   usbench dataset=spinal model=yolov8
 main keys: dataset=  model=  recipe=  seed=  fold=  data=  source=  device=  precision=
-           runs=  results=  overwrite=  (usbench dataset=phantom --help shows all)
+           runs=  results=  overwrite=  (usbench keys shows all)
 """
 MODULES = {"list": "listing"}  # a module can't have the verb's name
 

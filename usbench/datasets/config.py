@@ -6,7 +6,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from usbench.errors import ConfigError
@@ -38,7 +38,7 @@ class ViewConfig:
     """One task's view of a release: which classes, and how its files are read."""
 
     layout: Mapping[str, object]  # a `_target_` node
-    classes: tuple[str, ...] | None = None  # None: the release names them itself
+    classes: tuple[str, ...] | None = None  # null: the release names them itself
     exclusive: bool = False  # whether a pixel has one class at most
     box_origin: int | None = None  # number of the first pixel in the release's boxes
     box_end: str | None = None  # inclusive | exclusive
@@ -61,22 +61,22 @@ class LeakageConfig:
 class DatasetConfig:
     """A dataset's YAML without its published numbers."""
 
-    name: str
+    name: str  # of its folder below data, and in results
     size: tuple[int, int]  # typical height and width, native px
-    released: bool  # False: always a phantom
-    views: Mapping[Task, ViewConfig]
-    split: SplitConfig
+    released: bool  # false: always a phantom
+    views: Mapping[Task, ViewConfig]  # one for each task
+    split: SplitConfig  # who trains, chooses and tests
     phantom: JsonObject = field(default_factory=dict)  # fields of a `PhantomSpec`
-    licence: str | None = None
+    licence: str | None = None  # of the release
     redistribute: str = "none"  # none | labels | images
-    title: str = ""
+    title: str = ""  # for people
     access: str = ""  # how to get the release
-    citation: str | None = None
-    attribution: str | None = None
+    citation: str | None = None  # of the release
+    attribution: str | None = None  # that published pictures carry
     root: str | None = None  # the folder of this one release, instead of <data>/<name>
     unknown_groups: str | None = None  # why intervals are too narrow
-    leakage: LeakageConfig | None = None
-    published_counts: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    leakage: LeakageConfig | None = None  # test images that show what a training image shows
+    published_counts: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # of images
     recipes: Mapping[str, str] = field(default_factory=dict)  # model → its paper's recipe
     archives: tuple[JsonObject, ...] = ()  # fields of a `RemoteFile`
     class_map: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by other dataset
@@ -145,7 +145,7 @@ def check_file_name(name: object, key: str) -> None:
     """Raise ConfigError for a name that can't be part of a file's name."""
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ConfigError(
-            f"{key}={name}: expected a name of letters, digits and . _ + -, "
+            f"{key}={name or repr('')}: expected a name of letters, digits and . _ + -, "
             f"at most {LONGEST_NAME} of them, the first a letter or digit"
         )
 
@@ -156,7 +156,7 @@ def check_classes(classes: object, key: str) -> None:
         return
     if not isinstance(classes, tuple) or not classes:
         raise ConfigError(
-            f"{key}={classes}: expected a list of names, such as [{classes or 'lesion'}]"
+            f"{key}={classes or []}: expected a list of names, such as [{classes or 'lesion'}]"
         )
     for name in classes:
         if not isinstance(name, str) or not name.strip():
@@ -194,6 +194,13 @@ def read_config(cls: type[Config], node: object, where: str) -> Config:
 def field_names(cls: type[Config]) -> list[str]:
     """The keys of a dataclass of this module."""
     return [item.name for item in fields(cls)]
+
+
+def field_default(item: Field[Any]) -> object:
+    """The default of a dataclass's field; None where it has none."""
+    if item.default_factory is not MISSING:
+        return item.default_factory()
+    return None if item.default is MISSING else item.default
 
 
 def to_tuples(value: object) -> Any:

@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 T = TypeVar("T")
 FIGURE = set("0123456789.,–-% ")  # what a cell of figures is made of
@@ -83,5 +84,5 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> N
             overflow="fold",  # a long path is broken, not shortened
         )
     for line in lines:
-        grid.add_row(*line)
+        grid.add_row(*map(Text, line))  # as it stands: brackets are no markup
     out.print(grid)

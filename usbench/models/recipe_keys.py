@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
-from usbench.errors import ConfigError
+import yaml
+
+from usbench.errors import ConfigError, in_one_line
 from usbench.models import Recipe
 
 REQUIRED = object()  # the default of a key that a recipe must state
+LONGEST_VALUE = 60  # letters of a value in a message
 OPTIONAL = object()  # the default of a key that may be left out, and then isn't there
 SPELLINGS = {"optimiser": "optimizer"}  # other spelling → ours
 OTHER_NAMES = {  # what other programs call a key → what it may be called here
@@ -315,11 +318,11 @@ def suggest(name: str, words: Iterable[str]) -> str:
     """
     ends: dict[str, str] = {}
     for word in words:
-        ends.setdefault(word.rpartition(".")[2], word)
+        ends.setdefault(word.rpartition(".")[2].lower(), word)
     for other in OTHER_NAMES.get(name, ()):
         if other in ends:
             return ends[other]
-    nearest = difflib.get_close_matches(name, ends, 1, cutoff=0.4)
+    nearest = difflib.get_close_matches(name.lower(), ends, 1, cutoff=0.4)
     return ends[nearest[0]] if nearest else ""
 
 
@@ -350,10 +353,9 @@ def check_values(recipe: Recipe, keys: Keys, where: str, needless: Iterable[str]
 
 def show(value: object) -> str:
     """A value as YAML writes it, cut to a length that a line can hold."""
-    words: Mapping[object, str] = {None: "null", True: "true", False: "false", "": "''"}
-    text = words[value] if value is None or value is True or value is False or value == "" else ""
-    text = text or str(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf)
+    text = in_one_line(text.strip().removesuffix("..."))
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
 
 def fill_defaults(recipe: Recipe, keys: Keys) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from usbench.datasets.sizes import fit_size
 from usbench.errors import ConfigError, UnsuitableError
 from usbench.io.config import Composed
 from usbench.models import CACHE_VERSION, weights
-from usbench.models.recipe_keys import FOR_PEOPLE
+from usbench.models.recipe_keys import FOR_PEOPLE, show
 from usbench.results.result import Tuned
 from usbench.runner import machine
 from usbench.runner.config import ModelConfig, RunConfig, WeightsOrigin
@@ -115,7 +115,7 @@ def folder(composed: Composed, key: str) -> Path:
         or isinstance(value, bool)
         or not str(value).strip()
     ):
-        raise ConfigError(f"{key}={'null' if value is None else value}: expected a folder")
+        raise ConfigError(f"{key}={show(value)}: expected a folder")
     return Path(str(value)).absolute()
 
 
@@ -202,13 +202,8 @@ def resolve_model(
     """(recipe's name, model). A value that the build leaves null is taken from the recipe."""
     model = composed["model"]
     check_build(model["build"])
-    recipes, name = read_recipes(model), composed["recipe"]
-    if name == "auto":
-        name = dataset.recipes.get(model["name"], "standard") if real else "quick"
-    if name not in recipes:
-        raise UnsuitableError(
-            f"recipe={name}", f"expected one of {', '.join(recipes)} for {model['name']}"
-        )
+    recipes = read_recipes(model)
+    name = choose_recipe(composed, dataset, real)
     build, recipe = dict(model["build"]), dict(recipes[name])
     for key, value in model["build"].items():
         if value is None and key in recipe:
@@ -224,6 +219,19 @@ def resolve_model(
     if "weights" in build:
         build["weights"] = weights.fetch(stated, Path(str(composed["runs"]), "cache", "weights"))
     return name, ModelConfig(model["name"], model["version"], build, recipe)
+
+
+def choose_recipe(composed: Composed, dataset: DatasetConfig, real: bool) -> str:
+    """The recipe's name. Raises UnsuitableError where the model has no such recipe."""
+    model, name = composed["model"], composed["recipe"]
+    if name == "auto":
+        name = dataset.recipes.get(model["name"], "standard") if real else "quick"
+    if name not in model["recipes"]:
+        raise UnsuitableError(
+            f"recipe={name}",
+            f"expected one of {', '.join(model['recipes'])} for {model['name']}",
+        )
+    return str(name)
 
 
 def weights_origin(stated: object, model: ModelConfig) -> WeightsOrigin | None:
