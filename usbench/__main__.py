@@ -7,7 +7,7 @@ import sys
 from functools import partial
 
 from usbench.cli.options import add_working_directory, own_config_dir
-from usbench.cli.verbs import dispatch
+from usbench.cli.verbs import complete_verb, dispatch
 
 
 def main() -> None:
@@ -34,11 +34,15 @@ def run_hydra() -> int:
     own = own_config_dir()
     if own and not any(argument.startswith(("--config-dir", "-cd")) for argument in sys.argv):
         sys.argv += ["--config-dir", str(own)]
-    try:
-        check_keys(sys.argv[1:])
-    except ConfigError as error:
-        warn(str(error))
-        return error.exit_code
+    if {"-sc", "--shell-completion"} & set(sys.argv):
+        if "COMP_LINE" in os.environ:
+            os.environ["COMP_LINE"] = complete_verb(os.environ["COMP_LINE"])
+    else:
+        try:
+            check_keys(sys.argv[1:])
+        except ConfigError as error:
+            warn(str(error))
+            return error.exit_code
     start = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
     code = 0
     with collect_sweeps() as sweeps:

@@ -69,6 +69,24 @@ def dispatch(arguments: Sequence[str]) -> int | None:
     return None
 
 
+def complete_verb(line: str) -> str:
+    """Print the verbs that a command line's only word begins.
+
+    Args:
+        line: of the shell, up to the cursor.
+
+    Returns:
+        The line that Hydra is to complete: without a verb; after one only KEY=VALUE, so that the
+        shell completes its files.
+    """
+    program, *words = line.split(" ")
+    if len(words) == 1:
+        say(" ".join(verb for verb in sorted(VERBS) if verb.startswith(words[0])))
+    if words and words[0] in VERBS:
+        return f"{program} {words[-1]}" if "=" in words[-1] else f"{program} ="
+    return line
+
+
 def show_help() -> None:
     """The verbs by group, and the main keys."""
     say(USAGE)
