@@ -22,6 +22,7 @@ from usbench.metrics import modules  # torch too: its import starts a process
 from usbench.metrics.box_protocols import BOX_PROTOCOLS
 from usbench.metrics.landmark_scorer import RADIAL
 from usbench.metrics.mask_protocols import MASK_PROTOCOLS
+from usbench.runner.recipes import load_recipe_keys
 
 README = "README.md"
 CONF = "conf/README.md"
@@ -101,7 +102,10 @@ def known_keys() -> set[str]:
     keys |= set(key_paths({k: v for k, v in config.items() if k not in ("defaults", "hydra")}, ""))
     for group in ("dataset", "model", "metric"):
         for path in (ROOT / "conf" / group).glob("*.yaml"):
-            keys |= set(key_paths(load_yaml(group, path.name), f"{group}."))
+            node = load_yaml(group, path.name)
+            keys |= set(key_paths(node, f"{group}."))
+            declared = load_recipe_keys(node) or {} if group == "model" else {}
+            keys |= {f"model.recipes.quick.{key}" for key in declared}
     keys |= set(key_paths(load_yaml("sweep", "tune.yaml")["hydra"], "hydra."))
     return keys
 

@@ -154,7 +154,7 @@ def explain_key(
     error: ConfigAttributeError | ConfigKeyError, declared: Callable[[str], Iterable[str]]
 ) -> str:
     """What to do about a nested key that no YAML spells out."""
-    path, name = error.full_key.rpartition(".")[0], str(error.key)
+    path, name = str(error.full_key).rpartition(".")[0], str(error.key)
     allowed = set(declared(path))
     if name in allowed:
         return f"{path}.{name}: no YAML spells it out; set it with +{path}.{name}=…"

@@ -112,7 +112,7 @@ def count_parts(batch: int, recipe: Recipe) -> int:
     Args:
         batch: images of this batch; fewer than the recipe's where the set is smaller.
     """
-    part = recipe.get("micro_batch")
+    part: int | None = recipe.get("micro_batch")
     if part is None:
         return 1
     parts = -(-batch // part)

@@ -214,7 +214,7 @@ def keys_of_kind(kind: Kind) -> Keys:
     }
 
 
-BOXES, QUERIES, POINTS = map(keys_of_kind, ("boxes", "queries", "points"))
+BOXES, QUERIES, POINTS = keys_of_kind("boxes"), keys_of_kind("queries"), keys_of_kind("points")
 KEYS: Mapping[Kind, Keys] = {"boxes": BOXES, "queries": QUERIES, "points": POINTS}
 FIXED: Mapping[str, object] = {
     **dict.fromkeys(("cfg", "time", "classes", "quantize", "distill_model", "auto_augment"), None),
