@@ -72,6 +72,7 @@ def refused(*overrides: str, config_dir: Path | None = None) -> str:
         (("model.recipe_keys=usbench.models.loop_keys.NONE",), "model.recipe_keys=usbench.models.loop_keys.NONE: "),
         (("model.recipe_keys=nowhere.KEYS",), "No module named 'nowhere'"),
         (("model.recipe_keys=usbench.models.loop_keys.STRIDE",), "expected a mapping from names"),
+        (("+metric.primry=dice",), "did you mean metric.primary?"),
         (("+model.build.encodr=resnet18",), "did you mean model.build.encoder?"),
         (("+dataset.split.vall_share=0.2",), "did you mean 'val_share'?"),
         (("seed=18446744073709551616",), "seed=18446744073709551616: expected a whole number below 2**64"),
@@ -130,6 +131,19 @@ def test_a_wrong_value_is_one_line_and_writes_nothing(compose, overrides, says):
 )  # fmt: skip
 def test_a_wrong_key_is_one_line_and_writes_nothing(overrides, says):
     assert says in refused(*overrides)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("metric.protocols=[nope]", "nope"),
+        ("metric.extra={mine: {_target_: builtins.nothing, _partial_: true}}", "nothing"),
+    ],
+)
+def test_a_metric_that_cannot_score_is_said_before_training(compose, value, says):
+    composed = compose("device=cpu", "threads=1", "dataset.phantom.counts.train=8", SMALL)
+    with pytest.raises(ConfigError, match=says):
+        resolve_config(put(composed, (value,)))
 
 
 @pytest.mark.parametrize("seed", [2**32, 2**64 - 1])

@@ -99,15 +99,20 @@ def compose_choices(overrides: Sequence[str]) -> Composed:
     return compose([text for text in overrides if CHOICE.match(text)])
 
 
-def check_build(build: Composed) -> None:
-    """Raise ConfigError for an argument that the model's class doesn't take, as its source says."""
-    names = argument_names(str(build.get("_target_")))
-    for key in build:
+def check_arguments(node: Composed, where: str) -> None:
+    """Raise ConfigError for an argument that a node's class doesn't take, as its source says.
+
+    Args:
+        node: a `_target_` node.
+        where: its place in the configuration.
+    """
+    names = argument_names(str(node.get("_target_")))
+    for key in node:
         if names and key not in names and not key.startswith("_"):
             nearest = difflib.get_close_matches(key, names, 1, cutoff=0)[0]
             raise ConfigError(
-                f"model.build.{key}: {build['_target_']} has no such argument; "
-                f"did you mean model.build.{nearest}?"
+                f"{where}.{key}: {node['_target_']} has no such argument; "
+                f"did you mean {where}.{nearest}?"
             )
 
 

@@ -15,10 +15,11 @@ from usbench.io.config import Composed
 from usbench.models import CACHE_VERSION, weights
 from usbench.models.recipe_keys import FOR_PEOPLE, show
 from usbench.results.result import Tuned
+from usbench.results.scoring import make_scorer
 from usbench.runner import machine
 from usbench.runner.config import ModelConfig, RunConfig, WeightsOrigin
 from usbench.runner.identity import identify, short_hash
-from usbench.runner.recipes import check_build, read_recipes
+from usbench.runner.recipes import check_arguments, read_recipes
 from usbench.types import TASKS, Task
 
 LIMIT = 2**64  # of a seed: torch takes no larger one
@@ -90,7 +91,9 @@ def resolve_config(
     )
     if not released:
         config = replace(config, root=source.ensure_phantom(config.dataset, task, config.runs))
-    return identify_run(config, config.open_dataset(), drawn=not released)
+    config = identify_run(config, config.open_dataset(), drawn=not released)
+    make_scorer(config.metric, config.classes)  # what it can't score is said before training
+    return config
 
 
 # ---- the choices of a command
@@ -183,6 +186,7 @@ def metric_node(metric: Composed, view: ViewConfig) -> Composed:
     A tolerance of a surface Dice that the user has chosen wins over the view's.
     """
     node = {name: value for name, value in metric.items() if name != "task"}
+    check_arguments(node, "metric")
     protocols = list(metric["protocols"])
     protocols += [protocol for protocol in view.protocols if protocol not in protocols]
     if view.lengths:
@@ -201,7 +205,7 @@ def resolve_model(
 ) -> tuple[str, ModelConfig]:
     """(recipe's name, model). A value that the build leaves null is taken from the recipe."""
     model = composed["model"]
-    check_build(model["build"])
+    check_arguments(model["build"], "model.build")
     recipes = read_recipes(model)
     name = choose_recipe(composed, dataset, real)
     build, recipe = dict(model["build"]), dict(recipes[name])
