@@ -175,7 +175,8 @@ build: {_target_: usbench.models.segmenter.Segmenter, net: {_target_: usbench.mo
 recipes: {quick: {levels: 8, rate: 0.5}, standard: {levels: 32, deep: {width: 2}}}
 """
 TABLE = """
-from usbench.models.recipe_keys import COUNT, RecipeKey
+from usbench.models.recipe_keys import RecipeKey
+from usbench.models.value_kinds import COUNT
 KEYS = {"levels": RecipeKey(COUNT, "grey values tried"), "rate": RecipeKey(COUNT, "", 1),
         "deep": RecipeKey(COUNT, "", None)}
 """

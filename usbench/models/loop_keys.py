@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from usbench.models import Recipe
-from usbench.models.recipe_keys import (
+from usbench.models.recipe_keys import Keys, RecipeKey, Section, keys_of, setting
+from usbench.models.value_kinds import (
     COUNT,
     NOT_NEGATIVE,
     POSITIVE,
@@ -17,15 +18,10 @@ from usbench.models.recipe_keys import (
     AnyMapping,
     Choice,
     Flag,
-    Keys,
     ListOf,
     Number,
     OneOf,
-    RecipeKey,
-    Section,
     Text,
-    keys_of,
-    setting,
 )
 
 STRIDE = 32  # px: a net's height and width are multiples of it

@@ -92,7 +92,7 @@ def resolve_config(
     if not released:
         config = replace(config, root=source.ensure_phantom(config.dataset, task, config.runs))
     config = identify_run(config, config.open_dataset(), drawn=not released)
-    make_scorer(config.metric, config.classes)  # what it can't score is said before training
+    make_scorer(config.metric, config.classes)  # a wrong one is said before training
     return config
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from usbench.models import Recipe
 from usbench.models.loop_keys import LOOP, OPTIONS, size_key
-from usbench.models.recipe_keys import SHARE, Keys, RecipeKey, Section, Text
+from usbench.models.recipe_keys import Keys, RecipeKey, Section
+from usbench.models.value_kinds import SHARE, Text
 
 BLURS = ("motion", "median", "plain")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from usbench.models.loop_keys import LOOP, OPTIONS, Augment
-from usbench.models.recipe_keys import POSITIVE, SHARE, Keys, RecipeKey, Section, Text, keys_of
+from usbench.models.recipe_keys import Keys, RecipeKey, Section, keys_of
+from usbench.models.value_kinds import POSITIVE, SHARE, Text
 
 # A mirrored heart is another view: nothing is mirrored unless a recipe says so.
 AUGMENT: Keys = {

@@ -6,17 +6,8 @@ from dataclasses import dataclass, fields
 
 from usbench.models import Recipe as StatedRecipe
 from usbench.models.loop_keys import STRIDE, size_key
-from usbench.models.recipe_keys import (
-    COUNT,
-    NOT_NEGATIVE,
-    POSITIVE,
-    Keys,
-    ListOf,
-    Number,
-    RecipeKey,
-    Section,
-    read_recipe,
-)
+from usbench.models.recipe_keys import Keys, RecipeKey, Section, read_recipe
+from usbench.models.value_kinds import COUNT, NOT_NEGATIVE, POSITIVE, ListOf, Number
 
 STAGES = 3  # at least: of two, nnU-Net's deep supervision would give the only loss no weight
 

@@ -14,22 +14,18 @@ from typing import Literal
 from usbench.errors import ConfigError
 from usbench.models import Recipe, look_up
 from usbench.models.loop_keys import MICRO_BATCH, OPTIONS, count_parts
-from usbench.models.recipe_keys import (
+from usbench.models.recipe_keys import FOR_PEOPLE, Keys, RecipeKey, Section, read_recipe
+from usbench.models.value_kinds import (
     COUNT,
-    FOR_PEOPLE,
     NOT_NEGATIVE,
     POSITIVE,
     SHARE,
     Choice,
     Flag,
-    Keys,
     ListOf,
     Number,
     OneOf,
-    RecipeKey,
-    Section,
     Text,
-    read_recipe,
 )
 
 Kind = Literal["boxes", "queries", "points"]
