@@ -33,6 +33,8 @@ from usbench.datasets.phantoms import phantom
 from usbench.io.console import table
 from usbench.models import loop
 from usbench.models.arrays import INDEX, Arrays, decode
+from usbench.models.loop_keys import LOOP
+from usbench.models.recipe_keys import fill_defaults
 from usbench.models.segmenter import exclusive_loss
 from usbench.runner import machine
 from usbench.types import Run
@@ -126,7 +128,8 @@ def time_ours(data: Arrays, device: str, epochs: int, threads: int) -> list[floa
         precision = machine.resolve_precision("auto", device)
         run = Run(Path(folder), device, 0, precision, threads, lambda pairs: 0.0, log)
         marks.append(time.perf_counter())
-        loop.fit(make_net(), data, method, lambda _model, _bar: 0.0, recipe, run)
+        filled = fill_defaults(recipe, LOOP)
+        loop.fit(make_net(), data, method, lambda _model, _bar: 0.0, filled, run)
     # the start, then the first of an epoch's three figures
     return [after - before for before, after in pairwise(marks[:1] + marks[1::3])]
 

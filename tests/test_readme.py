@@ -24,6 +24,7 @@ from usbench.metrics import modules  # torch too: its import starts a process
 from usbench.metrics.box_protocols import BOX_PROTOCOLS
 from usbench.metrics.landmark_scorer import RADIAL
 from usbench.metrics.mask_protocols import MASK_PROTOCOLS
+from usbench.runner.recipes import load_recipe_keys
 from usbench.types import Masks
 
 README = "README.md"
@@ -48,6 +49,7 @@ PUBLIC_API = {"load_dataset", "score", "run", "load_results", "load_model", "to_
 RUN_OPTIONS = {"--config-dir", "--help", "--cfg"}  # of a command without a verb
 GROUPS = ("dataset", "model", "metric", "sweep")
 PLUGIN_KEYS = {"hydra.launcher.partition", "hydra.launcher.n_jobs"}  # of submitit, of joblib
+COMPLETION = "install"  # of Hydra's option -sc
 
 
 def commands(page: str) -> list[str]:
@@ -98,12 +100,15 @@ def key_paths(node: Mapping[str, Any], prefix: str) -> Iterator[str]:
 @functools.cache
 def known_keys() -> set[str]:
     """Every KEY of KEY=VALUE that conf/ defines."""
-    keys = {"hydra/launcher", *GROUPS, *PLUGIN_KEYS}
+    keys = {"hydra/launcher", COMPLETION, *GROUPS, *PLUGIN_KEYS}
     config = load_yaml("config.yaml")
     keys |= set(key_paths({k: v for k, v in config.items() if k not in ("defaults", "hydra")}, ""))
     for group in ("dataset", "model", "metric"):
         for path in (ROOT / "conf" / group).glob("*.yaml"):
-            keys |= set(key_paths(load_yaml(group, path.name), f"{group}."))
+            node = load_yaml(group, path.name)
+            keys |= set(key_paths(node, f"{group}."))
+            declared = load_recipe_keys(node) or {} if group == "model" else {}
+            keys |= {f"model.recipes.quick.{key}" for key in declared}
     keys |= set(key_paths(load_yaml("sweep", "tune.yaml")["hydra"], "hydra."))
     return keys
 
@@ -346,9 +351,9 @@ def test_listing_and_help(tmp_path):
     assert "usbench dataset=spinal model=yolov8" in verbs.stdout
     for verb in VERBS:
         assert verb in verbs.stdout
-    keys = shell(command(README, "usbench dataset=phantom --help"), tmp_path)
+    keys = shell(command(README, "usbench keys model=unet"), tmp_path)
     assert keys.returncode == 0, keys.stderr
-    assert "evaluate_on=" in keys.stdout
+    assert "evaluate_on" in keys.stdout and "passes over the training images" in keys.stdout
     assert not list(tmp_path.iterdir())  # none of them writes anything
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 
 from usbench.cli.options import add_working_directory, own_config_dir
-from usbench.cli.verbs import dispatch
+from usbench.cli.verbs import complete_verb, dispatch
 
 
 def main() -> None:
@@ -25,6 +26,7 @@ def run_hydra() -> int:
     from usbench.errors import ConfigError, Finished, in_one_line
     from usbench.io.config import HYDRA_ERRORS, check_keys, conf_dir, explain
     from usbench.io.console import warn
+    from usbench.runner.declared import declared_keys
     from usbench.sweep.planner import collect_sweeps
     from usbench.sweep.search import Search
 
@@ -32,11 +34,15 @@ def run_hydra() -> int:
     own = own_config_dir()
     if own and not any(argument.startswith(("--config-dir", "-cd")) for argument in sys.argv):
         sys.argv += ["--config-dir", str(own)]
-    try:
-        check_keys(sys.argv[1:])
-    except ConfigError as error:
-        warn(str(error))
-        return error.exit_code
+    if {"-sc", "--shell-completion"} & set(sys.argv):
+        if "COMP_LINE" in os.environ:
+            os.environ["COMP_LINE"] = complete_verb(os.environ["COMP_LINE"])
+    else:
+        try:
+            check_keys(sys.argv[1:])
+        except ConfigError as error:
+            warn(str(error))
+            return error.exit_code
     start = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
     code = 0
     with collect_sweeps() as sweeps:
@@ -45,7 +51,7 @@ def run_hydra() -> int:
         except Finished as end:
             return end.exit_code
         except HYDRA_ERRORS as error:
-            warn(explain(error))
+            warn(explain(error, partial(declared_keys, arguments=sys.argv[1:])))
             code = 2
         except FailedRunError as error:
             code = error.exit_code

@@ -71,7 +71,7 @@ version: 1
 pickled: false
 bf16: []
 build: {{_target_: fakes.Fake, behaves: {name}}}
-recipes: {{quick: {{epochs: 2, seconds: 0.0}}, standard: {{epochs: 2, seconds: 0.0}}}}
+recipes: {{quick: {{epochs: 2, seconds: 0.0}}, standard: {{epochs: 2, seconds: 0.0, level: null}}}}
 """
 SMALL = (
     "tracking=none",

@@ -9,7 +9,6 @@ import pytest
 import torch
 from scipy import ndimage
 
-from usbench.errors import ConfigError
 from usbench.models.augment import (
     Augment,
     Pipeline,
@@ -18,7 +17,6 @@ from usbench.models.augment import (
     draw_movement,
     draw_waves,
 )
-from usbench.models.segmenter import choose_augmentation
 
 SIZE = (48, 64)
 NOTHING = torch.zeros(5, 1, dtype=torch.bool)
@@ -158,15 +156,3 @@ def test_the_same_seed_gives_the_same_batch():
     )
     first, again, other = (augmented(chain, 8, seed)[0] for seed in (1, 1, 2))
     assert (first == again).all() and not (first == other).all()
-
-
-@pytest.mark.parametrize(
-    ("recipe", "message"),
-    [
-        ({"chain": {"hflip": 0.5}, "augment": {}}, "augment or chain"),
-        ({"chain": {"mixup": 0.5}}, "recipe.chain: .*mixup"),
-    ],
-)
-def test_a_pipeline_that_cannot_be(recipe, message):
-    with pytest.raises(ConfigError, match=message):
-        choose_augmentation(recipe)

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 
 from usbench.errors import DataError
 from usbench.models import arrays
-from usbench.models.augment import Augment, augment
+from usbench.models.augment import augment
+from usbench.models.loop_keys import Augment
 from usbench.models.segmenter import overlapping_loss, soft_dice
 from usbench.models.smp import SmpSegmenter
 from usbench.types import Masks, Run, Sample

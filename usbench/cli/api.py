@@ -66,7 +66,7 @@ def load_dataset(
     if data is not None:
         keys["data"] = data
     with own_modules():
-        composed = compose_alone(check_overrides(keys), config_folder(config_dir))
+        composed = compose_alone(to_overrides(keys), config_folder(config_dir))
         dataset = DatasetConfig.from_mapping(composed["dataset"])
         return open_located(dataset, choose_task(dataset, task), composed)
 
@@ -177,7 +177,7 @@ def run(
                 f"{key}={overrides[key]}: usbench.run does one run; sweeps, searches and plans are "
                 "the command's (python -m usbench)"
             )
-    keys = check_overrides({"dataset": dataset, "model": model, **overrides})
+    keys = to_overrides({"dataset": dataset, "model": model, **overrides})
     try:
         with own_modules():
             with begin_composing(config_folder(config_dir)) as search_path:
@@ -275,13 +275,11 @@ def to_frame(results: Iterable[Result]) -> DataFrame:
 # ---- keys, and configuration of your own
 
 
-def check_overrides(keys: Mapping[str, object]) -> list[str]:
-    """Keys and values as the command's KEY=VALUE; ConfigError for an unknown key or value."""
-    from usbench.io.config import check_keys, to_override
+def to_overrides(keys: Mapping[str, object]) -> list[str]:
+    """Keys and values as the command's KEY=VALUE; ConfigError for a value that can't be one."""
+    from usbench.io.config import to_override
 
-    overrides = [to_override(key, value) for key, value in keys.items()]
-    check_keys(overrides)
-    return overrides
+    return [to_override(key, value) for key, value in keys.items()]
 
 
 def config_folder(config_dir: str | Path | None) -> Path | None:

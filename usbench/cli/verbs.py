@@ -21,6 +21,7 @@ GROUPS = {  # verb → what it does, as `usbench --help` groups them
     },
     "look": {
         "list": "list the datasets, models and metrics",
+        "keys": "list the keys of a run, a dataset, a model: values and meanings",
         "score": "score predictions made elsewhere",
         "explain": "score one result under every protocol",
         "compare": "test whether one model is better than another",
@@ -42,7 +43,7 @@ usage: usbench KEY=VALUE …       one run: train, predict, score, save the resu
 
 example:   usbench dataset=spinal model=yolov8
 main keys: dataset=  model=  recipe=  seed=  fold=  data=  source=  device=  precision=
-           runs=  results=  overwrite=  (usbench dataset=phantom --help shows all)
+           runs=  results=  overwrite=  (usbench keys shows all)
 """
 MODULES = {"list": "listing"}  # a module can't have the verb's name
 
@@ -66,6 +67,24 @@ def dispatch(arguments: Sequence[str]) -> int | None:
         warn(f"{first}: expected KEY=VALUE or a verb; did you mean {nearest}? See usbench --help")
         return 2
     return None
+
+
+def complete_verb(line: str) -> str:
+    """Print the verbs that a command line's only word begins.
+
+    Args:
+        line: of the shell, up to the cursor.
+
+    Returns:
+        The line that Hydra is to complete: without a verb; after one only KEY=VALUE, so that the
+        shell completes its files.
+    """
+    program, *words = line.split(" ")
+    if len(words) == 1:
+        say(" ".join(verb for verb in sorted(VERBS) if verb.startswith(words[0])))
+    if words and words[0] in VERBS:
+        return f"{program} {words[-1]}" if "=" in words[-1] else f"{program} ="
+    return line
 
 
 def show_help() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from usbench.errors import ConfigError
@@ -14,6 +16,9 @@ from usbench.types import Task
 # Correlations of thumbnails from which on a test image resembles a training image: near-duplicates,
 # then those that the leaderboard shows a further score without.
 CORRELATIONS = (0.95, 0.9, 0.85)
+LONGEST_NAME = 100  # letters: it becomes part of a file's name
+NAME = re.compile(rf"[^\W_][\w.+-]{{0,{LONGEST_NAME - 1}}}")
+MOST_CLASSES = 255  # that a mask of one byte a pixel holds beside the background
 NOT_OURS = ("published", "published_protocols")  # the leaderboard reads these from the YAML itself
 
 
@@ -36,7 +41,7 @@ class ViewConfig:
     """One task's view of a release: which classes, and how its files are read."""
 
     layout: Mapping[str, object]  # a `_target_` node
-    classes: tuple[str, ...] | None = None  # None: the release names them itself
+    classes: tuple[str, ...] | None = None  # null: the release names them itself
     exclusive: bool = False  # whether a pixel has one class at most
     box_origin: int | None = None  # number of the first pixel in the release's boxes
     box_end: str | None = None  # inclusive | exclusive
@@ -61,22 +66,22 @@ class LeakageConfig:
 class DatasetConfig:
     """A dataset's YAML without its published numbers."""
 
-    name: str
+    name: str  # of its folder below data, and in results
     size: tuple[int, int]  # typical height and width, native px
-    released: bool  # False: always a phantom
-    views: Mapping[Task, ViewConfig]
-    split: SplitConfig
+    released: bool  # false: always a phantom
+    views: Mapping[Task, ViewConfig]  # one for each task
+    split: SplitConfig  # who trains, chooses and tests
     phantom: JsonObject = field(default_factory=dict)  # fields of a `PhantomSpec`
-    licence: str | None = None
+    licence: str | None = None  # of the release
     redistribute: str = "none"  # none | labels | images
-    title: str = ""
+    title: str = ""  # for people
     access: str = ""  # how to get the release
-    citation: str | None = None
-    attribution: str | None = None
+    citation: str | None = None  # of the release
+    attribution: str | None = None  # that published pictures carry
     root: str | None = None  # the folder of this one release, instead of <data>/<name>
     unknown_groups: str | None = None  # why intervals are too narrow
-    leakage: LeakageConfig | None = None
-    published_counts: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    leakage: LeakageConfig | None = None  # test images that show what a training image shows
+    published_counts: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # of images
     recipes: Mapping[str, str] = field(default_factory=dict)  # model → its paper's recipe
     archives: tuple[JsonObject, ...] = ()  # fields of a `RemoteFile`
     class_map: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by other dataset
@@ -94,10 +99,17 @@ class DatasetConfig:
         where = f"dataset={config.name}"
         if not isinstance(config.views, Mapping):
             raise ConfigError(f"{where}: expected views by task, got {config.views!r}")
+        check_name(config)
         views = {
             task: read_config(ViewConfig, view, f"{where}: views.{task}")
             for task, view in config.views.items()
         }
+        for task, view in views.items():
+            check_classes(view.classes, f"dataset.views.{task}.classes")
+            if not isinstance(view.exclusive, bool):
+                raise ConfigError(
+                    f"dataset.views.{task}.exclusive={view.exclusive}: expected true or false"
+                )
         return replace(
             config,
             views=views,
@@ -119,8 +131,45 @@ class DatasetConfig:
     def with_classes(self, task: Task, classes: Iterable[str]) -> DatasetConfig:
         """The dataset with the classes that the release names, where the YAML leaves them to it."""
         view = self.views[task]
-        views = {**self.views, task: replace(view, classes=view.classes or tuple(classes))}
+        named = view.classes or tuple(classes)
+        check_classes(named, f"dataset.views.{task}.classes")
+        views = {**self.views, task: replace(view, classes=named)}
         return replace(self, views=views)
+
+
+def check_name(config: DatasetConfig) -> None:
+    """Raise ConfigError for a name that can't be a folder's, or is the phantom's."""
+    check_file_name(config.name, "dataset.name")
+    if config.name == "phantom" and config.released:
+        raise ConfigError(
+            "dataset.name=phantom: expected another name; results on phantoms have this one"
+        )
+
+
+def check_file_name(name: object, key: str) -> None:
+    """Raise ConfigError for a name that can't be part of a file's name."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ConfigError(
+            f"{key}={name or repr('')}: expected a name of letters, digits and . _ + -, "
+            f"at most {LONGEST_NAME} of them, the first a letter or digit"
+        )
+
+
+def check_classes(classes: object, key: str) -> None:
+    """Raise ConfigError for classes that aren't a list of different names; None is no list yet."""
+    if classes is None:
+        return
+    if not isinstance(classes, tuple) or not classes:
+        raise ConfigError(
+            f"{key}={classes or []}: expected a list of names, such as [{classes or 'lesion'}]"
+        )
+    for name in classes:
+        if not isinstance(name, str) or not name.strip():
+            raise ConfigError(f"{key}: expected names, got {name!r}; put a number in quotes")
+    if repeated := [name for name, count in Counter(classes).items() if count > 1]:
+        raise ConfigError(f"{key}: expected different names, got {repeated[0]!r} more than once")
+    if len(classes) > MOST_CLASSES:
+        raise ConfigError(f"{key}: expected at most {MOST_CLASSES} names, got {len(classes)}")
 
 
 Config = TypeVar("Config", DatasetConfig, ViewConfig, SplitConfig, LeakageConfig)
@@ -136,7 +185,7 @@ def read_config(cls: type[Config], node: object, where: str) -> Config:
     """
     if not isinstance(node, Mapping):
         raise ConfigError(f"{where}: expected keys with values, got {node!r}")
-    names = [item.name for item in fields(cls)]
+    names = field_names(cls)
     for key in node:
         if key not in names:
             nearest = difflib.get_close_matches(str(key), names, 1, cutoff=0)[0]
@@ -145,6 +194,18 @@ def read_config(cls: type[Config], node: object, where: str) -> Config:
         if item.default is item.default_factory is MISSING and node.get(item.name) is None:
             raise ConfigError(f"{where}: expected a key {item.name!r}, got none")
     return cls(**{key: to_tuples(value) for key, value in node.items() if value is not None})
+
+
+def field_names(cls: type[Config]) -> list[str]:
+    """The keys of a dataclass of this module."""
+    return [item.name for item in fields(cls)]
+
+
+def field_default(item: Field[Any]) -> object:
+    """The default of a dataclass's field; None where it has none."""
+    if item.default_factory is not MISSING:
+        return item.default_factory()
+    return None if item.default is MISSING else item.default
 
 
 def to_tuples(value: object) -> Any:

@@ -44,6 +44,9 @@ def locate(dataset: DatasetConfig, data: str | None, source: str) -> tuple[bool,
             f"source=real: {dataset.name} has no release, it is always a phantom; "
             "set source=phantom"
         )
+    for key, value in (("data", data), ("dataset.root", dataset.root)):
+        if value is not None and not str(value).strip():
+            raise ConfigError(f"{key}='': expected a folder, or null")
     data = data or os.environ.get("USBENCH_DATA")
     root = release_folder(dataset, data)
     if source == "phantom" or not dataset.released:

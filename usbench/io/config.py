@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path, PurePath
@@ -24,7 +24,7 @@ from hydra.errors import HydraException, InstantiationException, MissingConfigEx
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from usbench.errors import ConfigError, UsbenchError, in_one_line
 
@@ -33,6 +33,7 @@ Composed = dict[str, Any]  # a composed configuration as plain data, not yet val
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
 EXTRAS = {"submitit": "slurm", "ray": "ray", "joblib": "sweep", "optuna": "sweep"}
 GROUPS = ("dataset", "model", "metric", "sweep", "hydra")  # of conf/, besides its keys
+REQUIRED_GROUPS = ("dataset", "model", "metric")
 PLUGIN_GROUPS = ("hydra/launcher", "hydra/sweeper")
 
 
@@ -56,6 +57,7 @@ def compose(overrides: Sequence[str]) -> Composed:
 
 def compose_unresolved(overrides: Sequence[str]) -> DictConfig:
     """Compose with the `${…}` still in it. Raises as `compose`."""
+    check_keys(overrides)
     try:
         config: DictConfig = hydra.compose("config", list(overrides))
     except HYDRA_ERRORS as error:
@@ -105,16 +107,36 @@ def begin_composing(config_dir: Path | None = None) -> Iterator[list[str]]:
 
 
 def to_plain_data(config: object) -> Composed:
-    """A composed configuration as dictionaries and lists, with every `${…}` resolved."""
+    """A composed configuration as dictionaries and lists, with every `${…}` resolved.
+
+    Raises:
+        ConfigError: a `${…}` that can't be resolved, an unknown key, or no dataset, model or metric.
+    """
     try:
         plain: Any = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
         raise ConfigError(explain(error)) from error
+    check_names(plain)
+    for group in REQUIRED_GROUPS:
+        node = plain.get(group)
+        if not isinstance(node, dict) or not node.keys() - {"root"}:
+            raise ConfigError(f"{group}: expected the name of a {group}; usbench list shows them")
     return dict(plain)
 
 
-def explain(error: Exception) -> str:
-    """Hydra's several lines as one, with what to do."""
+def no_keys(path: str) -> Iterable[str]:
+    """The keys that may stand below a path though no YAML spells them out: none is known."""
+    return ()
+
+
+def explain(error: Exception, declared: Callable[[str], Iterable[str]] = no_keys) -> str:
+    """Hydra's several lines as one, with what to do.
+
+    Args:
+        declared: the keys that may stand below a path though no YAML spells them out.
+    """
+    if isinstance(error.__cause__, (ConfigAttributeError, ConfigKeyError)):
+        return explain_key(error.__cause__, declared)
     missing = error.missing_cfg_file if isinstance(error, MissingConfigException) else None
     group, _, name = str(missing).rpartition("/")
     plugin = name.partition("_")[0]
@@ -128,19 +150,43 @@ def explain(error: Exception) -> str:
     return f"{in_one_line(error)} (see usbench --help and usbench list)"
 
 
+def explain_key(
+    error: ConfigAttributeError | ConfigKeyError, declared: Callable[[str], Iterable[str]]
+) -> str:
+    """What to do about a nested key that no YAML spells out."""
+    path, name = str(error.full_key).rpartition(".")[0], str(error.key)
+    allowed = set(declared(path))
+    if name in allowed:
+        return f"{path}.{name}: no YAML spells it out; set it with +{path}.{name}=…"
+    siblings = error.parent_node if isinstance(error.parent_node, DictConfig) else ()
+    nearest = difflib.get_close_matches(name, {*map(str, siblings), *allowed}, 1, cutoff=0.4)
+    hint = f"; did you mean {path}.{nearest[0]}?" if nearest else "."
+    return f"{error.full_key}: no such key{hint} See usbench keys"
+
+
 def check_keys(arguments: Sequence[str]) -> None:
     """Check the first part of each KEY=VALUE of a command line, which Hydra names no nearest of.
 
     Raises:
-        ConfigError: conf/config.yaml has no such key.
+        ConfigError: conf/config.yaml has no such key, or nothing is chosen for a group.
     """
-    known = {*GROUPS, *yaml.safe_load((conf_dir() / "config.yaml").read_text("utf-8"))}
     for argument in arguments:
-        key, equals, _ = argument.partition("=")
+        key, equals, value = argument.lstrip("+").partition("=")
+        if not equals or not key or key[0] in "-~":
+            continue
+        check_names([key])
+        if key in REQUIRED_GROUPS and value.strip().lower() in ("", "null", "none"):
+            raise ConfigError(f"{argument}: expected the name of a {key}; usbench list shows them")
+
+
+def check_names(keys: Iterable[str]) -> None:
+    """Raise ConfigError for a key whose first part conf/config.yaml doesn't have."""
+    known = {*GROUPS, *yaml.safe_load((conf_dir() / "config.yaml").read_text("utf-8"))}
+    for key in keys:
         first = re.split("[./@:]", key)[0]
-        if equals and key and key[0] not in "-+~" and first not in known:
+        if first not in known:
             nearest = difflib.get_close_matches(first, known, 1, cutoff=0)[0]
-            raise ConfigError(f"{key}: no such key; did you mean {nearest}? See usbench --help")
+            raise ConfigError(f"{key}: no such key; did you mean {nearest}? See usbench keys")
 
 
 def build(node: Mapping[str, object], **arguments: object) -> Any:

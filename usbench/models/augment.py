@@ -11,7 +11,6 @@ grey image and are left out.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import reduce
 from typing import cast
 
@@ -19,21 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Augment:
-    """Ranges of a uniform draw per image; 0 switches a step off."""
-
-    hflip: float = 0.5  # probability
-    vflip: float = 0.0  # probability
-    rotate: float = 0.0  # ± degrees
-    scale: float = 0.0  # ± fraction, on a logarithmic scale
-    shift: float = 0.0  # ± fraction of the side
-    shear: float = 0.0  # ± degrees, along the rows
-    gamma: float = 0.0  # exponent between 1/(1+g) and 1+g
-    brightness: float = 0.0  # ± fraction of full scale
-    contrast: float = 0.0  # ± fraction around mid-grey
-    noise: float = 0.0  # up to this SD, as a fraction of full scale
+from usbench.models.loop_keys import Augment, Pipeline
 
 
 def draw(n: int, low: float, high: float, rng: torch.Generator) -> Tensor:
@@ -125,28 +110,6 @@ def shade(images: Tensor, ranges: Augment, rng: torch.Generator) -> Tensor:
 TURN, TILT, LIGHT, BLUR, ELASTIC = range(5)  # rows of the matrix of applied steps
 MAX_BLUR = 7  # px of a blur's kernel
 REACH = 4  # SDs to which a smoothing kernel reaches
-
-
-@dataclass(frozen=True)
-class Pipeline:
-    """Probabilities, and ranges of a uniform draw per image; a probability of 0 switches off."""
-
-    hflip: float = 0.0  # probability
-    vflip: float = 0.0  # probability
-    turn: float = 0.0  # probability of a rotation …
-    degrees: float = 0.0  # … by ± so much
-    tilt: float = 0.0  # probability of shift, scale and rotation together …
-    shift: float = 0.0  # … by ± this fraction of the side
-    scale: float = 0.0  # … by a factor of 1 ± this
-    tilt_degrees: float = 0.0  # … by ± so much
-    light: float = 0.0  # probability of brightness and contrast …
-    brightness: float = 0.0  # … by ± this fraction of full scale
-    contrast: float = 0.0  # … by a factor of 1 ± this
-    blur: float = 0.0  # probability of a Gaussian with a kernel of 3, 5 or 7 px
-    elastic: float = 0.0  # probability of an elastic transform (Simard et al. 2003) …
-    alpha: float = 0.0  # … px: noise of ±1 px, smoothed, times this
-    sigma: float = 1.0  # … px: SD of that smoothing
-    corners: float = 0.0  # … px: ± by which three points of an affine map move
 
 
 def augment_by_pipeline(

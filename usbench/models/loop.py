@@ -25,7 +25,7 @@ from usbench.io.console import Bar, bar
 from usbench.io.numbers import format_decimals
 from usbench.models import Recipe
 from usbench.models.arrays import Arrays
-from usbench.models.augment import Augment, augment
+from usbench.models.augment import augment
 from usbench.models.checkpoints import (
     list_checkpoints,
     load_file,
@@ -33,7 +33,8 @@ from usbench.models.checkpoints import (
     save_checkpoint,
     save_file,
 )
-from usbench.models.optimise import build_optimiser, build_schedule, count_parts
+from usbench.models.loop_keys import Augment, count_parts
+from usbench.models.optimise import build_optimiser, build_schedule
 from usbench.types import Run
 
 MEAN, SD = 0.449, 0.226  # ImageNet's, averaged over its channels: what pretrained stems expect
@@ -101,9 +102,7 @@ def fit(
 
     Args:
         validate: the selection rule on the validation set; higher is better.
-        recipe: epochs, batch, lr, weight_decay, schedule (see `optimise.build_schedule`), augment
-            (none where it is left out), optimizer (see `optimise.build_optimiser`), shuffle
-            (false: in the set's order), micro_batch (see `optimise.count_parts`).
+        recipe: with the defaults of `loop_keys.LOOP` filled in.
 
     Raises:
         RunError: a loss isn't finite, or the device's memory doesn't hold the images that go
@@ -119,15 +118,16 @@ def fit(
     state: dict[str, Stateful] = {"net": net, "optimiser": optimiser, "schedule": schedule}
     done, best = resume(state, run.dir)
     images, targets = move_if_it_fits(train, run.device)
-    ranges = Augment(**recipe.get("augment", {"hflip": 0.0}))
+    ranges = Augment(**recipe["augment"])
     with bar("training", epochs, "epoch") as progress:
         progress.skip(done)
         for epoch in range(done + 1, epochs + 1):
             net.train()
             total = torch.zeros((), device=run.device)
-            rng = torch.Generator().manual_seed(run.seed * 1_000_003 + epoch)
-            torch.manual_seed(run.seed * 1_000_003 + epoch)  # dropout
-            order = batches(len(train.images), batch, rng, recipe.get("shuffle", True))
+            seed = (run.seed * 1_000_003 + epoch) % 2**64  # torch takes no larger one
+            rng = torch.Generator().manual_seed(seed)
+            torch.manual_seed(seed)  # dropout
+            order = batches(len(train.images), batch, rng, recipe["shuffle"])
             for chosen in progress.watch(order, steps, "batch"):
                 x, y = method.prepare(*gather(images, targets, chosen, run.device), ranges, rng)
                 optimiser.zero_grad(set_to_none=True)

@@ -13,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from usbench.errors import ConfigError, RunError
+from usbench.errors import RunError
 from usbench.models import Recipe, loop
 from usbench.models.arrays import Arrays, Encoding, decode, image_to_net
 from usbench.models.checkpoints import first_line, load_file, read_state
+from usbench.models.recipe_keys import Keys, read_recipe
 from usbench.types import Run, Sample, Target
 
-STRIDE = 32  # every net of ours halves an image five times at most
 IMAGENET = "imagenet"  # the word of `weights` that a net's own library knows
 
 
@@ -29,24 +29,27 @@ class LoopModel(ABC):
     A subclass sets `encoding` and `method`, creates the net and reads its output.
     """
 
+    name: str  # in messages and run ids
     encoding: Encoding  # how targets are stored
     method: loop.Method
     net: nn.Module  # once `fit` or `restore` has begun, as is `run`
     run: Run
 
-    def __init__(self, recipe: Recipe, weights: str | None, stride: int = STRIDE) -> None:
-        """Check the size of the net's input.
+    def __init__(self, recipe: Recipe, weights: str | None, keys: Keys) -> None:
+        """Check the recipe, and fill in what it leaves out.
 
         Args:
+            recipe: its size is [height, width] of the net's input, px.
             weights: null, a word, or a file with a state dict.
-            stride: px, of which height and width are multiples, else ConfigError.
+            keys: which the model reads.
+
+        Raises:
+            ConfigError: a key that there isn't, or a value that can't be.
         """
-        self.recipe = recipe
+        self.recipe = read_recipe(recipe, keys, self.name)
         self.weights = weights
         self.size = (int(recipe["size"][0]), int(recipe["size"][1]))  # height, width
-        self.batch = int(recipe.get("batch", 2))  # images predicted together
-        if any(side % stride for side in self.size):
-            raise ConfigError(f"recipe.size: expected multiples of {stride}, got {self.size}")
+        self.batch = int(recipe["batch"])  # images predicted together
 
     @abstractmethod
     def create(self, imagenet: bool = False) -> nn.Module:

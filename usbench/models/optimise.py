@@ -1,4 +1,4 @@
-"""What a recipe says about optimisation: the optimiser, its learning rate, a batch in parts."""
+"""What a recipe says about optimisation: the optimiser and its learning rate."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import (
 
 from usbench.errors import ConfigError
 from usbench.models import Recipe, look_up
+from usbench.models.loop_keys import SCHEDULES
 
 POWER = 0.9  # of the polynomial decay (DeepLab's, Chen et al. 2017)
 OPTIMISERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
@@ -32,7 +33,7 @@ def build_optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     AdamW (Loshchilov and Hutter 2019), RAdam (Liu et al. 2020) with its weight decay decoupled as
     AdamW's, or SGD with momentum.
     """
-    build = look_up(OPTIMISERS, recipe.get("optimizer", "adamw"), "recipe.optimizer")
+    build = look_up(OPTIMISERS, recipe["optimizer"], "recipe.optimizer")
     further = {"momentum": float(recipe["momentum"])} if build is torch.optim.SGD else {}
     rate, decay = float(recipe["lr"]), float(recipe["weight_decay"])
     return build(net.parameters(), lr=rate, weight_decay=decay, **further)
@@ -77,29 +78,5 @@ def build_schedule(
             )
         case other:
             raise ConfigError(
-                "recipe.schedule: expected one of onecycle, cosine, poly, step, plateau, "
-                f"got {other!r}"
+                f"recipe.schedule: expected one of {', '.join(SCHEDULES)}, got {other!r}"
             )
-
-
-def count_parts(batch: int, recipe: Recipe) -> int:
-    """Into how many parts a batch is divided whose gradients add up to one step.
-
-    Each part has at most `micro_batch` images. A part of one image is joined to another, since
-    batch normalisation needs two, unless micro_batch is 1.
-
-    Args:
-        batch: images of this batch; fewer than the recipe's where the set is smaller.
-
-    Raises:
-        ConfigError: `micro_batch` isn't a divisor of the recipe's batch.
-    """
-    part = recipe.get("micro_batch")
-    if part is None:
-        return 1
-    if not isinstance(part, int) or part < 1 or int(recipe["batch"]) % part:
-        raise ConfigError(
-            f"recipe.micro_batch: expected a divisor of batch={recipe['batch']}, got {part!r}"
-        )
-    parts = -(-batch // part)
-    return parts if part == 1 else max(1, min(parts, batch // 2))

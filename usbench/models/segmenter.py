@@ -26,8 +26,10 @@ from torch import Tensor, nn
 from usbench.errors import ConfigError, in_one_line
 from usbench.models import Recipe, loop
 from usbench.models.arrays import INDEX, PLANES, UNKNOWN, logits_to_native
-from usbench.models.augment import Pipeline, augment, augment_by_pipeline
+from usbench.models.augment import augment, augment_by_pipeline
+from usbench.models.loop_keys import SEGMENTER, Pipeline
 from usbench.models.loop_model import LoopModel
+from usbench.models.recipe_keys import Keys
 from usbench.types import Masks
 
 AUXILIARY = 0.4  # weight of an auxiliary head's loss (PSPNet's, Zhao et al. 2017)
@@ -42,6 +44,7 @@ class Segmenter(LoopModel):
 
     name = "custom"  # in run ids
     version = 1
+    keys: Keys = SEGMENTER
 
     def __init__(
         self,
@@ -58,9 +61,7 @@ class Segmenter(LoopModel):
         """Check the configuration; the net itself is built by `fit` or `restore`.
 
         Args:
-            recipe: as `loop.fit` takes it, with the net's size [h, w], multiples of 32; loss (see
-                `build_loss`); normalise {mean, sd}, a figure per channel; and, in the
-                place of augment, chain (see `augment.Pipeline`).
+            recipe: of `loop_keys.SEGMENTER`, its size [h, w].
             net: makes the module, which takes (B, in_channels, h, w) normalised grey and gives
                 (B, K, h, w) logits; in training it may give a tuple, the logits of its auxiliary
                 heads after its own. A `net` with an argument `size` receives (h, w); one with an
@@ -70,7 +71,7 @@ class Segmenter(LoopModel):
             in_channels: of the net; for 3 the grey image is repeated.
             classes_as: the argument of `net` that says K.
         """
-        super().__init__(recipe, weights)
+        super().__init__(recipe, weights, self.keys)
         self.classes = classes
         self.exclusive = exclusive
         self.in_channels = in_channels
@@ -78,9 +79,9 @@ class Segmenter(LoopModel):
         self.encoding = INDEX if exclusive else PLANES
         self.factory = partial(net, **{classes_as: self.channels}, **(options or {}))
         self.method = loop.Method(
-            loss=build_loss(exclusive, recipe.get("loss")),
-            prepare=choose_augmentation(recipe),
-            to_net=choose_normalisation(in_channels, recipe.get("normalise")),
+            loss=build_loss(exclusive, self.recipe["loss"]),
+            prepare=choose_augmentation(self.recipe),
+            to_net=choose_normalisation(in_channels, self.recipe["normalise"]),
             channels_last=channels_last,
         )
 
@@ -111,8 +112,8 @@ class Segmenter(LoopModel):
 
     def check_single_images(self, net: nn.Module, image: Tensor) -> None:
         """Raise ConfigError if a recipe trains on one image at once and the net can't."""
-        key = "micro_batch" if self.recipe.get("micro_batch") else "batch"
-        if int(self.recipe.get(key, 2)) > 1:
+        key = "micro_batch" if self.recipe["micro_batch"] else "batch"
+        if int(self.recipe[key]) > 1:
             return
         try:
             with torch.no_grad():
@@ -199,40 +200,27 @@ def choose_normalisation(
 
 
 def choose_augmentation(recipe: Recipe) -> loop.Prepare:
-    """A recipe's augmentation; ConfigError where it states both kinds, or an unknown step."""
-    if not recipe.get("chain"):
+    """A recipe's augmentation: ranges, or a pipeline."""
+    if recipe["chain"] is None:
         return augment
-    if "augment" in recipe:
-        raise ConfigError("recipe: expected augment or chain, got both")
-    try:
-        return partial(augment_by_pipeline, pipeline=Pipeline(**recipe["chain"]))
-    except TypeError as wrong:
-        raise ConfigError(f"recipe.chain: {str(wrong).rpartition(') ')[2]}") from wrong
+    return partial(augment_by_pipeline, pipeline=Pipeline(**recipe["chain"]))
 
 
 # ---- losses: cross entropy and soft Dice, for exclusive and for overlapping classes
 
 
-def build_loss(exclusive: bool, weights: Mapping[str, float] | None) -> loop.Loss:
+def build_loss(exclusive: bool, weights: Mapping[str, float]) -> loop.Loss:
     """A recipe's loss of a net's output.
 
     The output is logits, or a tuple of them: the net's own, then those of its auxiliary heads.
 
     Args:
-        weights: of ce (cross entropy; binary for overlapping classes) and dice; None: 1 and 1.
-
-    Raises:
-        ConfigError: other names, or no weight above 0.
+        weights: of ce (cross entropy; binary for overlapping classes) and dice.
     """
-    shares = {"ce": 1.0, "dice": 1.0} if weights is None else dict(weights)
-    if not set(shares) <= {"ce", "dice"} or not any(shares.values()) or min(shares.values()) < 0:
-        raise ConfigError(
-            f"recipe.loss: expected weights of ce and dice, as {{ce: 1, dice: 1}}, got {weights}"
-        )
     loss = partial(
         exclusive_loss if exclusive else overlapping_loss,
-        ce=float(shares.get("ce", 0)),
-        dice=float(shares.get("dice", 0)),
+        ce=float(weights["ce"]),
+        dice=float(weights["dice"]),
     )
 
     def total_loss(output: Any, targets: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import nn
 
 from usbench.errors import ConfigError, RunError
 from usbench.models import Recipe
+from usbench.models.loop_keys import SMP
 from usbench.models.segmenter import Segmenter
 
 
@@ -19,6 +20,7 @@ class SmpSegmenter(Segmenter):
 
     name = "segmenter"  # in run ids
     version = 1
+    keys = SMP
 
     def __init__(
         self,

@@ -17,8 +17,6 @@ from pathlib import Path
 from usbench.errors import ConfigError
 from usbench.io.files import canonical_json
 
-NOT_DECISIVE = ("unstated", "note")  # entries of a recipe that are for people
-
 
 def short_hash(value: object) -> str:
     """The first 12 hex digits of the sha256 of a value's canonical JSON."""

@@ -10,6 +10,7 @@ from usbench.errors import ConfigError
 from usbench.io.config import Composed, compose
 from usbench.results.result import Tuned
 from usbench.runner.config import RunConfig, with_threads
+from usbench.runner.recipes import check_added_keys
 from usbench.runner.resolve import resolve_config
 from usbench.runner.resources import Resources
 from usbench.runner.transfer import plan_transfer
@@ -61,6 +62,7 @@ def plan_run(
             composed["device"] = "cpu"
         if resources.gpus and composed["device"] != "cpu":
             device = "cuda:0"
+    check_added_keys(composed, overrides)
     config = resolve_config(composed, device=device, tuned=tuned)
     shared = {"threads": composed["threads"]}
     evaluations = [plan_transfer({**other, **shared}, config, device) for other in others]

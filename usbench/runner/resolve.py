@@ -7,18 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from usbench.datasets import source
-from usbench.datasets.config import DatasetConfig, ViewConfig, to_plain
+from usbench.datasets.config import DatasetConfig, ViewConfig, check_file_name, to_plain
 from usbench.datasets.dataset import Dataset, file_fingerprint
 from usbench.datasets.sizes import fit_size
 from usbench.errors import ConfigError, UnsuitableError
 from usbench.io.config import Composed
 from usbench.models import CACHE_VERSION, weights
+from usbench.models.recipe_keys import FOR_PEOPLE, show
 from usbench.results.result import Tuned
+from usbench.results.scoring import make_scorer
 from usbench.runner import machine
 from usbench.runner.config import ModelConfig, RunConfig, WeightsOrigin
-from usbench.runner.identity import NOT_DECISIVE, identify, short_hash
+from usbench.runner.identity import identify, short_hash
+from usbench.runner.recipes import check_arguments, read_recipes
 from usbench.types import TASKS, Task
 
+LIMIT = 2**64  # of a seed: torch takes no larger one
 SELECTION: Mapping[Task, tuple[str, int]] = {  # selection metric and its version; higher is better
     "segment": ("dice", 1),
     "detect": ("map50_95", 1),
@@ -45,6 +49,7 @@ def resolve_config(
         DataError: a release that is missing or damaged.
     """
     check_switches(composed)
+    runs, results = folder(composed, "runs"), folder(composed, "results")
     dataset = DatasetConfig.from_mapping(composed["dataset"])
     task = check_task(composed, dataset)
     if training and dataset.split.test_only:
@@ -78,15 +83,17 @@ def resolve_config(
         threads=machine.cores() if threads is None else whole_number(composed, "threads"),
         phantom=phantom,
         root=root,
-        runs=Path(str(composed["runs"])).absolute(),
-        results=Path(str(composed["results"])).absolute(),
+        runs=runs,
+        results=results,
         tracking=composed["tracking"],
         debug=composed["debug"],
         tuned=tuned,
     )
     if not released:
         config = replace(config, root=source.ensure_phantom(config.dataset, task, config.runs))
-    return identify_run(config, config.open_dataset(), drawn=not released)
+    config = identify_run(config, config.open_dataset(), drawn=not released)
+    make_scorer(config.metric, config.classes)  # a wrong one is said before training
+    return config
 
 
 # ---- the choices of a command
@@ -98,7 +105,21 @@ def whole_number(composed: Composed, key: str) -> int:
     least = 1 if key == "threads" else 0
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ConfigError(f"{key}={value}: expected a whole number of {least} or more")
+    if value >= LIMIT:
+        raise ConfigError(f"{key}={value}: expected a whole number below 2**64")
     return value
+
+
+def folder(composed: Composed, key: str) -> Path:
+    """A folder, which may be called by a number. Raises ConfigError where none is named."""
+    value = composed[key]
+    if (
+        not isinstance(value, (str, int, float))
+        or isinstance(value, bool)
+        or not str(value).strip()
+    ):
+        raise ConfigError(f"{key}={show(value)}: expected a folder")
+    return Path(str(value)).absolute()
 
 
 def resolve_fold(composed: Composed, dataset: DatasetConfig) -> int | None:
@@ -130,6 +151,7 @@ def check_task(composed: Composed, dataset: DatasetConfig) -> Task:
     """The model's task. Raises ConfigError where the dataset or the metric doesn't have it."""
     model, metric = composed["model"], composed["metric"]
     task: Task = model["task"]
+    check_file_name(model["name"], "model.name")
     if task not in TASKS:
         raise ConfigError(f"model.task: expected one of {', '.join(TASKS)}, got {task!r}")
     if task not in dataset.views:
@@ -164,6 +186,7 @@ def metric_node(metric: Composed, view: ViewConfig) -> Composed:
     A tolerance of a surface Dice that the user has chosen wins over the view's.
     """
     node = {name: value for name, value in metric.items() if name != "task"}
+    check_arguments(node, "metric")
     protocols = list(metric["protocols"])
     protocols += [protocol for protocol in view.protocols if protocol not in protocols]
     if view.lengths:
@@ -182,15 +205,10 @@ def resolve_model(
 ) -> tuple[str, ModelConfig]:
     """(recipe's name, model). A value that the build leaves null is taken from the recipe."""
     model = composed["model"]
-    name = composed["recipe"]
-    if name == "auto":
-        name = dataset.recipes.get(model["name"], "standard") if real else "quick"
-    if name not in model["recipes"]:
-        raise UnsuitableError(
-            f"recipe={name}",
-            f"expected one of {', '.join(model['recipes'])} for {model['name']}",
-        )
-    build, recipe = dict(model["build"]), dict(model["recipes"][name])
+    check_arguments(model["build"], "model.build")
+    recipes = read_recipes(model)
+    name = choose_recipe(composed, dataset, real)
+    build, recipe = dict(model["build"]), dict(recipes[name])
     for key, value in model["build"].items():
         if value is None and key in recipe:
             build[key] = recipe.pop(key)
@@ -205,6 +223,19 @@ def resolve_model(
     if "weights" in build:
         build["weights"] = weights.fetch(stated, Path(str(composed["runs"]), "cache", "weights"))
     return name, ModelConfig(model["name"], model["version"], build, recipe)
+
+
+def choose_recipe(composed: Composed, dataset: DatasetConfig, real: bool) -> str:
+    """The recipe's name. Raises UnsuitableError where the model has no such recipe."""
+    model, name = composed["model"], composed["recipe"]
+    if name == "auto":
+        name = dataset.recipes.get(model["name"], "standard") if real else "quick"
+    if name not in model["recipes"]:
+        raise UnsuitableError(
+            f"recipe={name}",
+            f"expected one of {', '.join(model['recipes'])} for {model['name']}",
+        )
+    return str(name)
 
 
 def weights_origin(stated: object, model: ModelConfig) -> WeightsOrigin | None:
@@ -250,7 +281,7 @@ def run_ids(config: RunConfig) -> tuple[str, str]:
     model, view = config.model, config.view
     build = dict(model.build)
     weights_file = build.pop("weights", None)
-    recipe = {key: value for key, value in model.recipe.items() if key not in NOT_DECISIVE}
+    recipe = {key: value for key, value in model.recipe.items() if key not in FOR_PEOPLE}
     facts = {
         "dataset": config.dataset.name,
         "task": config.task,

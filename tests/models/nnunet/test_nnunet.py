@@ -27,9 +27,10 @@ pytest.importorskip("nnunetv2", reason="usbench[nnunet] isn't installed")
 from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError, RunError, UsbenchError
 from usbench.models.nnunet import trainer as nnunet_trainer
-from usbench.models.nnunet.files import label_map, parse_recipe, write_raw
+from usbench.models.nnunet.files import label_map, write_raw
 from usbench.models.nnunet.model import NnUNet, sealed_nnunet
 from usbench.models.nnunet.planner import OURS, amend_plan
+from usbench.models.nnunet.recipe import parse_recipe
 from usbench.results.scoring import SELECTION
 from usbench.types import Masks, Run, Sample
 
@@ -101,20 +102,22 @@ def straight(tmp_path_factory) -> tuple[NnUNet, Watch, Path]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epochs": None}, "epochs: expected a whole number from 1 on, got None"),
-        ({"epochs": True}, "epochs: expected a whole number"),
-        ({"iterations": 0}, "iterations: expected a whole number"),
-        ({"batch": 2.5}, "batch: expected a whole number"),
-        ({"validate_every": -1}, "validate_every: expected a whole number"),
-        ({"size": [64, 60]}, "multiples of 32"),
-        ({"size": 64}, "height and width"),
-        ({"size": None}, "state recipe.size with it"),
-        ({"features": [8, 8]}, "3 stages or more"),
+        ({"epochs": None}, "epochs=null: expected a whole number of 1 or more, got null"),
+        ({"epochs": True}, "epochs=true: expected a whole number"),
+        ({"iterations": 0}, "iterations=0: expected a whole number"),
+        ({"batch": 2.5}, "batch=2.5: expected a whole number"),
+        ({"validate_every": -1}, "validate_every=-1: expected a whole number"),
+        ({"size": [64, 60]}, "a multiple of 32"),
+        ({"size": None}, "state size with it"),
+        ({"features": [8, 8]}, "a list of 3 or more"),
         ({"spacing": 0}, "got 0"),
-        ({"lr": "fast"}, "lr: expected a number"),
-        ({"mirror": [2]}, "expected axes of 0 and 1"),
-        ({"augment": {"hflip": 0.5}}, "augment: expected null"),
-        ({"learning_rate": 1e-3}, "unknown recipe key 'learning_rate'"),
+        ({"lr": "fast"}, "lr=fast: expected a number"),
+        ({"mirror": [2]}, "from 0 to 1"),
+        ({"augment": {"hflip": 0.5}}, "unknown recipe key 'augment.hflip'"),
+        (
+            {"learning_rate": 1e-3},
+            "unknown recipe key 'learning_rate' for nnunet; did you mean 'lr'",
+        ),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused(change, message) -> None:

@@ -90,7 +90,7 @@ def a_landmark_run(folder: Path, **changes):
             "needs model.build.flip_idx",
         ),  # theirs: switched off
         ({"flip_idx": [1, 1, 2]}, "each of 0..2 once"),
-        ({"recipe": {"augment": {"mosaic": 1.0}}}, "unknown recipe key 'mosaic'"),
+        ({"recipe": {"augment": {"mosaic": 1.0}}}, "unknown recipe key 'augment.mosaic'"),
     ],
 )
 def test_what_cannot_be_is_refused(change, message):

@@ -118,14 +118,14 @@ def test_yolo26_predicts_with_the_head_that_the_package_predicts_with(tmp_path):
         (
             "rtdetr",
             {"recipe": {"rect": True}},
-            "rtdetr: unknown recipe key 'rect'",
+            "unknown recipe key 'rect' for rtdetr",
         ),  # it is stretched to a square
         (
             "rtdetr",
             {"recipe": {"dfl": 1.5}},
-            "rtdetr: unknown recipe key 'dfl'",
+            "unknown recipe key 'dfl' for rtdetr",
         ),  # its loss knows none
-        ("yolo26", {"recipe": {"imgsz": 100}}, "yolo26: imgsz: expected a multiple of 32"),
+        ("yolo26", {"recipe": {"imgsz": 100}}, "imgsz=100: expected a multiple of 32"),
     ],
 )
 def test_what_cannot_be_is_refused(family, change, message):

@@ -18,14 +18,14 @@ from torch import Tensor
 
 from usbench.errors import DataError
 from usbench.models.arrays import Encoding
-from usbench.models.augment import Augment, draw, draw_affine, sample_images, shade, to_grid
+from usbench.models.augment import draw, draw_affine, sample_images, shade, to_grid
 from usbench.models.heatmap.points import move_places
+from usbench.models.loop_keys import Augment
 from usbench.types import Boxes, Sample
 
 ROWS = 256
 VISIBLE = 0.3  # share of a box's area that augmentation must leave in the picture
 MIN_SCORE, MAX_BOXES = 0.001, 300  # of a prediction
-BLURS = ("motion", "median", "plain")
 MAX_MOTION = 7  # px, length of a motion blur
 
 
@@ -94,7 +94,7 @@ def augment_boxes(
         images: (B, h, w) uint8.
         rows: (B, ROWS, 5).
         turn: probability of a rotation by 0, 90, 180 or 270°, for square images.
-        blur: probability of each of `BLURS`.
+        blur: probability of each of `recipe.BLURS`.
     """
     size = (images.shape[1], images.shape[2])
     matrix = draw_affine(len(images), size, ranges, rng)

@@ -20,7 +20,8 @@ from usbench.models import Recipe, look_up, loop
 from usbench.models import backbone as resnets
 from usbench.models.checkpoints import load_state, read_state
 from usbench.models.detector import boxes, detr, ssd, torchvision_nets
-from usbench.models.loop_model import IMAGENET, STRIDE, LoopModel
+from usbench.models.detector.recipe import KEYS, SSD
+from usbench.models.loop_model import IMAGENET, LoopModel
 from usbench.types import Boxes
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
@@ -58,26 +59,21 @@ class Detector(LoopModel):
             backbone: a ResNet of torchvision.
             weights: null, imagenet, coco, or a file with a state dict.
             exclusive: about masks; ignored.
-            recipe: as `loop.fit` takes it, with the net's size, turn and blur (see
-                `boxes.augment_boxes`).
+            recipe: of `usbench.models.detector.recipe`, its size [h, w].
             options: further arguments of the builder.
         """
-        super().__init__(recipe, weights, stride=1 if architecture == "ssd" else STRIDE)
-        turn = float(recipe.get("turn") or 0)
-        blur = dict(recipe.get("blur") or {})
+        super().__init__(recipe, weights, SSD if architecture == "ssd" else KEYS)
         self.build_net = partial(
             look_up(BUILDERS, architecture, "model.build.architecture"), **(options or {})
         )
         self.architecture = architecture
         self.backbone = backbone
         self.classes = classes
-        if turn and self.size[0] != self.size[1]:
-            raise ConfigError(f"recipe.turn: expected a square size, got {self.size}; take turn: 0")
-        if unknown := ", ".join(sorted(set(blur) - set(boxes.BLURS))):
-            raise ConfigError(f"recipe.blur: expected {', '.join(boxes.BLURS)}, got {unknown}")
         self.method = loop.Method(
             loss=lambda loss_of_targets, rows: loss_of_targets(rows),
-            prepare=partial(boxes.augment_boxes, turn=turn, blur=blur),
+            prepare=partial(
+                boxes.augment_boxes, turn=self.recipe["turn"], blur=self.recipe["blur"]
+            ),
             channels_last=channels_last,
         )
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from usbench.errors import ConfigError, RunError, in_one_line
 from usbench.models import Recipe, loop
 from usbench.models.heatmap import paths, points
+from usbench.models.heatmap.recipe import KEYS
 from usbench.models.loop_model import LoopModel
 from usbench.models.smp import create_net
 from usbench.types import OFF, SEEN, Landmarks, Run
@@ -54,21 +55,15 @@ class Heatmap(LoopModel):
             weights: null, imagenet, or a file with a state dict.
             classes: number of names.
             exclusive: about masks; ignored.
-            recipe: as `loop.fit` takes it, with the net's size, sd_point and sd_curve (heat-map
-                px). Nothing is mirrored unless it says so: a mirrored heart is another view.
+            recipe: of `usbench.models.heatmap.recipe`, its size [h, w].
             options: further arguments of smp's U-Net.
         """
-        super().__init__({**recipe, "augment": {"hflip": 0.0, **recipe["augment"]}}, weights)
+        super().__init__(recipe, weights, KEYS)
         self.classes = classes
         self.encoder = encoder
         self.options = options or {}
         self.sd_point, self.sd_curve = float(recipe["sd_point"]), float(recipe["sd_curve"])
         self.curves = torch.zeros(classes, dtype=torch.bool)  # which names are curves
-        if min(self.sd_point, self.sd_curve) <= 0:
-            raise ConfigError(
-                "recipe: expected sd_point and sd_curve above 0, "
-                f"got {self.sd_point, self.sd_curve}"
-            )
         self.method = loop.Method(
             loss=lambda maps, marks: self.loss(maps, marks, self.curves),
             prepare=points.augment_marks,

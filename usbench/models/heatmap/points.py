@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from usbench.models.arrays import Encoding
-from usbench.models.augment import Augment, draw_affine, sample_images, shade, to_grid
+from usbench.models.augment import draw_affine, sample_images, shade, to_grid
+from usbench.models.loop_keys import Augment
 from usbench.types import BLURRED, SEEN, Landmarks, Sample, curve_through, resample_curve
 
 SAMPLES = 64

@@ -41,12 +41,12 @@ from usbench.models.nnunet.files import (
     MAX_CLASSES,
     describe_dataset,
     epoch_weights,
-    parse_recipe,
     read_json,
     remove_old,
     write_json,
     write_raw,
 )
+from usbench.models.nnunet.recipe import parse_recipe
 from usbench.types import Masks, Run, Sample
 
 
@@ -67,7 +67,7 @@ class NnUNet:
         """Check the configuration; the net itself is built by `fit` or `restore`.
 
         Args:
-            recipe: see `files.Recipe`. Of most keys null is nnU-Net's own value, or its planner's;
+            recipe: see `recipe.KEYS`. Of most keys null is nnU-Net's own value, or its planner's;
                 augment: null its own, {} none; mirror: null its own (both axes, in training and in
                 prediction), or the axes.
             weights: null, or a file with a state dict of this net (the layers of the classes start

@@ -16,7 +16,8 @@ from types import SimpleNamespace
 
 from usbench.io.console import Bar, bar
 from usbench.io.files import JsonObject
-from usbench.models.nnunet.files import DATASET, Recipe, read_json, write_json
+from usbench.models.nnunet.files import DATASET, read_json, write_json
+from usbench.models.nnunet.recipe import Recipe
 
 PLANS, OURS = "nnUNetPlans", "usbench"  # the planner's file, and our configuration in it
 SPACING = (999, 1, 1)  # what nnU-Net's reader of flat images says

@@ -31,8 +31,9 @@ from usbench.models.checkpoints import (
     replacing_torch_file,
     save_file,
 )
-from usbench.models.nnunet.files import Recipe, epoch_weights, remove_old
+from usbench.models.nnunet.files import epoch_weights, remove_old
 from usbench.models.nnunet.planner import OURS, SPACING, replaced
+from usbench.models.nnunet.recipe import Recipe
 from usbench.types import Masks, Run, Sample
 
 Image8 = NDArray[np.uint8]  # (H, W)

@@ -21,8 +21,8 @@ from usbench.errors import DataError, RunError
 from usbench.io.console import bar, warn
 from usbench.models import Recipe
 from usbench.models.checkpoints import list_checkpoints, load_file, load_first, save_file
+from usbench.models.loop_keys import count_parts
 from usbench.models.loop_model import count_parameters
-from usbench.models.optimise import count_parts
 from usbench.models.yolo import package
 from usbench.models.yolo import points as yolo_points
 from usbench.models.yolo.boxes import Fit, Image8, box_lines, predict_boxes

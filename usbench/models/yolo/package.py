@@ -208,7 +208,7 @@ def build_trainer(job: Job, counts: Counts) -> Any:
         "data": str(job.folder),
         "model": "yolov8.yaml",
         "device": job.run.device,
-        "seed": job.run.seed,
+        "seed": job.run.seed % 2**32,  # NumPy takes no larger one
         # True would ask the network for a net to try it with.
         "amp": "bf16" if job.precision == "bf16" else False,
     }

@@ -13,7 +13,20 @@ from typing import Literal
 
 from usbench.errors import ConfigError
 from usbench.models import Recipe, look_up
-from usbench.models.optimise import count_parts
+from usbench.models.loop_keys import MICRO_BATCH, OPTIONS, count_parts
+from usbench.models.recipe_keys import FOR_PEOPLE, Keys, RecipeKey, Section, read_recipe
+from usbench.models.value_kinds import (
+    COUNT,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SHARE,
+    Choice,
+    Flag,
+    ListOf,
+    Number,
+    OneOf,
+    Text,
+)
 
 Kind = Literal["boxes", "queries", "points"]
 Plans = Mapping[str, tuple[str, str]]  # size → (plan below the package's cfg/models, scale in it)
@@ -115,35 +128,90 @@ OPTIMIZERS = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "RMSprop")  # never "aut
 STRIDE = 32  # px, the coarsest grid: sides of the net's input are multiples of it
 MIN_SCORE, NMS_IOU, MAX_BOXES = 0.001, 0.7, 300
 
-REQUIRED = ("epochs", "batch", "imgsz", "optimizer", "lr0")
-OPTIONAL: Mapping[str, object] = {
-    "rect": False,  # letterbox into the smallest rectangle of whole strides, not into a square
-    "lrf": 0.01,  # last rate / lr0
-    "momentum": 0.9,  # of SGD; beta 1 of Adam
-    "weight_decay": 5e-4,
-    "warmup_epochs": 3.0,
-    "warmup_momentum": 0.8,
-    "warmup_bias_lr": 0.0,  # theirs is .1, a hundred times a rate of Adam's
-    "cos_lr": False,  # else linear
-    "box": 7.5,
-    "cls": 0.5,
-    "dfl": 1.5,
-    "freeze": None,
-}
-POINTS: Mapping[str, float] = {"pose": 12.0, "kobj": 1.0}  # loss weights of place and presence
 MIXES = ("mosaic", "mixup", "cutmix")  # several images in one
-AUGMENT: Mapping[str, float] = {
-    **dict.fromkeys(("fliplr", "flipud", "degrees", "translate", "scale", "shear"), 0.0),
-    **dict.fromkeys(("perspective", "hsv_h", "hsv_s", "hsv_v", "bgr"), 0.0),
-    **dict.fromkeys((*MIXES, "multi_scale"), 0.0),
-    "close_mosaic": 0,  # mosaic is off in the last so many epochs
-}
-FOR_PEOPLE = ("size", "unstated", "note")  # keys of a recipe that the trainer doesn't read
 IGNORED: Mapping[str, tuple[str, ...]] = {  # what a kind's trainer would take and ignore
     "boxes": (),
     "queries": ("rect", "box", "cls", "dfl"),  # a stretched square; a loss with its own weights
     "points": MIXES,  # there is one instance per image
 }
+
+
+def has_no_mix(recipe: Recipe) -> str:
+    """Whether a recipe that letterboxes into rectangles mixes no images."""
+    mixed = recipe["rect"] and any(recipe["augment"].get(name) for name in MIXES)
+    return "silently drops mosaic, mixup and cutmix; set them to 0 or rect=false" * bool(mixed)
+
+
+AUGMENT: Keys = {
+    "fliplr": RecipeKey(SHARE, "probability of a mirror image, left and right", 0.0),
+    "flipud": RecipeKey(SHARE, "probability of a mirror image, up and down", 0.0),
+    "degrees": RecipeKey(Number(low=0, high=180), "rotation by ± so much", 0.0),
+    "translate": RecipeKey(SHARE, "± fraction of the side", 0.0),
+    "scale": RecipeKey(SHARE, "a factor of 1 ± this", 0.0),
+    "shear": RecipeKey(Number(low=0, high=180), "± degrees", 0.0),
+    "perspective": RecipeKey(Number(low=0, high=0.001), "± of the projection", 0.0),
+    "hsv_h": RecipeKey(SHARE, "± fraction of the hue", 0.0),
+    "hsv_s": RecipeKey(SHARE, "± fraction of the saturation", 0.0),
+    "hsv_v": RecipeKey(SHARE, "± fraction of the brightness", 0.0),
+    "bgr": RecipeKey(SHARE, "probability of exchanged colours", 0.0),
+    "mosaic": RecipeKey(SHARE, "probability of four images in one", 0.0),
+    "mixup": RecipeKey(SHARE, "probability of two images blended", 0.0),
+    "cutmix": RecipeKey(SHARE, "probability of a part from another image", 0.0),
+    "multi_scale": RecipeKey(SHARE, "± fraction of imgsz, per batch", 0.0),
+    "close_mosaic": RecipeKey(
+        Number(low=0, whole=True), "mosaic is off in the last so many epochs", 0
+    ),
+}
+TRAINING: Keys = {
+    "imgsz": RecipeKey(
+        Number(low=2 * STRIDE, whole=True, multiple=STRIDE), "px: long side of the net's input"
+    ),
+    "epochs": RecipeKey(COUNT, "passes over the training images"),
+    "batch": RecipeKey(COUNT, "images of one optimiser step"),
+    "micro_batch": MICRO_BATCH,
+    "optimizer": RecipeKey(Choice(OPTIMIZERS), "or optimiser; 'auto' would ignore lr0"),
+    "lr0": RecipeKey(POSITIVE, "learning rate at the start"),
+    "rect": RecipeKey(
+        Flag(), "letterbox into a rectangle of whole strides, not a square", False, rule=has_no_mix
+    ),
+    "lrf": RecipeKey(POSITIVE, "last learning rate / lr0", 0.01),
+    "momentum": RecipeKey(SHARE, "of SGD; beta 1 of Adam", 0.9),
+    "weight_decay": RecipeKey(NOT_NEGATIVE, "of the optimiser", 5e-4),
+    "warmup_epochs": RecipeKey(NOT_NEGATIVE, "epochs in which the rate rises", 3.0),
+    "warmup_momentum": RecipeKey(SHARE, "momentum at the start of them", 0.8),
+    # Theirs is .1, a hundred times a rate of Adam's.
+    "warmup_bias_lr": RecipeKey(NOT_NEGATIVE, "rate of biases at the start of them", 0.0),
+    "cos_lr": RecipeKey(Flag(), "the rate falls as a cosine, not linearly", False),
+    "box": RecipeKey(NOT_NEGATIVE, "weight of the boxes' loss", 7.5),
+    "cls": RecipeKey(NOT_NEGATIVE, "weight of the classes' loss", 0.5),
+    "dfl": RecipeKey(NOT_NEGATIVE, "weight of the edges' distribution loss", 1.5),
+    "freeze": RecipeKey(
+        OneOf((COUNT, ListOf(Number(low=0, whole=True)))), "layers that stay; null: none", None
+    ),
+}
+PLACES: Keys = {
+    "pose": RecipeKey(NOT_NEGATIVE, "weight of the places' loss", 12.0),
+    "kobj": RecipeKey(NOT_NEGATIVE, "weight of the presence's loss", 1.0),
+}
+SIZE = RecipeKey(Text(), "of the net, such as n or s", for_build=True)
+
+
+def keys_of_kind(kind: Kind) -> Keys:
+    """The recipe keys of a family by its kind."""
+    ignored = IGNORED[kind]
+    steps = {name: key for name, key in AUGMENT.items() if name not in ignored}
+    keys = {name: key for name, key in TRAINING.items() if name not in ignored}
+    keys["augment"] = RecipeKey(Section(steps), "random changes of an image", {})
+    return {
+        "size": SIZE,
+        **({"options": OPTIONS} if kind == "queries" else {}),
+        **keys,
+        **(PLACES if kind == "points" else {}),
+    }
+
+
+BOXES, QUERIES, POINTS = keys_of_kind("boxes"), keys_of_kind("queries"), keys_of_kind("points")
+KEYS: Mapping[Kind, Keys] = {"boxes": BOXES, "queries": QUERIES, "points": POINTS}
 FIXED: Mapping[str, object] = {
     **dict.fromkeys(("cfg", "time", "classes", "quantize", "distill_model", "auto_augment"), None),
     **dict.fromkeys(("cache", "pretrained", "cls_remap", "verbose", "single_cls"), False),
@@ -170,48 +238,18 @@ def training_arguments(recipe: Recipe, family: Family = FAMILIES["yolov8"]) -> R
 
     The weight decay is the recipe's as it stands and each batch is a step: their scaling to a
     nominal batch of 64 is off (nbs = batch). There is no early stop (patience = epochs). The
-    trainer's batch is micro_batch where the recipe has one (see `optimise.count_parts`).
+    trainer's batch is micro_batch where the recipe has one (see `loop_keys.count_parts`).
 
     Raises:
-        ConfigError: naming the key that can't be.
+        ConfigError: as `read_recipe`.
     """
-    name, augment = family.name, dict(recipe.get("augment") or {})
-    optional = {**OPTIONAL, **(POINTS if family.kind == "points" else {})}
-    ignored = set(IGNORED[family.kind])
-    known = {*REQUIRED, *optional, *FOR_PEOPLE, "augment", "micro_batch"} - ignored
-    steps = {*AUGMENT} - ignored
-    if unknown := sorted((recipe.keys() - known) | (augment.keys() - steps)):
-        raise ConfigError(
-            f"{name}: unknown recipe key '{unknown[0]}'; known: {', '.join(sorted(known | steps))}"
-        )
-    if missing := [key for key in REQUIRED if recipe.get(key) is None]:
-        raise ConfigError(f"{name}: the recipe lacks '{missing[0]}'")
-    stated = {key: value for key, value in recipe.items() if key in {*REQUIRED, *optional}}
-    arguments = {**FIXED, **optional, **AUGMENT, **stated, **augment}
-    check_arguments(arguments, name)
-    batch = arguments["batch"] // count_parts(arguments["batch"], recipe)
-    return {**arguments, "batch": batch, "nbs": batch, "patience": arguments["epochs"]}
-
-
-def check_arguments(arguments: Recipe, name: str) -> None:
-    """Raise ConfigError for a value that the trainer would misread."""
-    for key in ("epochs", "batch", "imgsz"):
-        if type(arguments[key]) is not int or arguments[key] < 1:
-            raise ConfigError(
-                f"{name}: {key}: expected a whole number from 1 on, got {arguments[key]!r}"
-            )
-    if arguments["imgsz"] % STRIDE or arguments["imgsz"] < 2 * STRIDE:
-        raise ConfigError(
-            f"{name}: imgsz: expected a multiple of {STRIDE} from {2 * STRIDE} on, "
-            f"got {arguments['imgsz']}"
-        )
-    if arguments["optimizer"] not in OPTIMIZERS:
-        raise ConfigError(
-            f"{name}: optimizer: expected one of {', '.join(OPTIMIZERS)}, "
-            f"got {arguments['optimizer']!r} ('auto' ignores lr0)"
-        )
-    if arguments["rect"] and any(arguments[key] for key in MIXES):
-        raise ConfigError(
-            f"{name}: rect=true silently drops mosaic, mixup and cutmix; "
-            "set them to 0 or rect=false"
-        )
+    keys = KEYS[family.kind]
+    values = read_recipe(recipe, keys, family.name)
+    unread = {"micro_batch", *FOR_PEOPLE, *(name for name, key in keys.items() if key.for_build)}
+    stated = {name: value for name, value in values.items() if name not in {*unread, "augment"}}
+    # What a kind ignores is given to the trainer all the same, so that nothing is left to it.
+    others = {**TRAINING, **AUGMENT}
+    ignored = {name: others[name].default for name in IGNORED[family.kind]}
+    arguments = {**FIXED, **ignored, **stated, **values["augment"]}
+    batch = values["batch"] // count_parts(values["batch"], values)
+    return {**arguments, "batch": batch, "nbs": batch, "patience": values["epochs"]}

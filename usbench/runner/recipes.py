@@ -1,0 +1,141 @@
+"""A model's YAML → its recipes, checked against the keys that the model declares. No torch."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+from collections.abc import Sequence
+from importlib import import_module
+
+from usbench.datasets.config import DatasetConfig, field_names
+from usbench.errors import ConfigError, in_one_line
+from usbench.io.config import Composed, compose
+from usbench.models.recipe_keys import (
+    Keys,
+    RecipeKey,
+    check_recipe,
+    infer_keys,
+    rename_spellings,
+)
+from usbench.runner.identity import find_source
+
+MODEL_KEYS = ("name", "task", "version", "pickled", "bf16", "recipe_keys", "build", "recipes")
+RECIPE_VALUE = re.compile(r"[+~]*model\.recipes\.")  # an override of one
+ADDED = re.compile(r"\++(dataset|model)\.([^.=@]+)")  # an override that adds a key
+# Overrides that choose what is composed; the values of a model that they choose are its YAML's.
+CHOICE = re.compile(r"[+~]*(dataset|model|metric|sweep|hydra\.searchpath)(@[\w.]+)?=")
+
+
+def load_recipe_keys(model: Composed) -> Keys | None:
+    """The table that a model's YAML names; None: it names none.
+
+    Raises:
+        ConfigError: there is no such module or table.
+    """
+    path = model.get("recipe_keys")
+    if path is None:
+        return None
+    module, _, name = str(path).rpartition(".")
+    try:
+        keys = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"model.recipe_keys={path}: {in_one_line(error)}") from error
+    if not isinstance(keys, dict) or not all(isinstance(key, RecipeKey) for key in keys.values()):
+        raise ConfigError(
+            f"model.recipe_keys={path}: expected a mapping from names to "
+            "usbench.models.recipe_keys.RecipeKey"
+        )
+    return keys
+
+
+def read_recipes(model: Composed) -> dict[str, Composed]:
+    """A model's recipes with our spelling of each key, checked by the table that it names.
+
+    Raises:
+        ConfigError: an unknown key, one that is missing, or a value that can't be, in any recipe.
+    """
+    recipes = model["recipes"]
+    if not isinstance(recipes, dict) or not recipes:
+        raise ConfigError(f"model.recipes: expected recipes by name, got {recipes!r}")
+    keys = load_recipe_keys(model)
+    if keys is None:
+        return recipes
+    for name, recipe in recipes.items():
+        if isinstance(recipe, dict):
+            recipes = {**recipes, name: rename_spellings(recipe, keys)}
+        check_recipe(recipes[name], keys, model["name"], f"model.recipes.{name}", model["build"])
+    return recipes
+
+
+def check_added_keys(composed: Composed, overrides: Sequence[str]) -> None:
+    """Check what overrides change of a dataset and a model whose YAMLs alone say what there is.
+
+    Hydra takes any key after a `+`. A model that names no table of recipe keys may have the keys
+    that one of its own recipes spells out, with the types found there.
+
+    Raises:
+        ConfigError: an unknown key, or a recipe's value of another type.
+    """
+    known = {"dataset": field_names(DatasetConfig), "model": MODEL_KEYS}
+    for match in filter(None, map(ADDED.match, overrides)):
+        group, key = match[1], match[2]
+        if key in known[group]:
+            continue
+        words = {*known[group], *compose_choices(overrides)[group]}
+        if key not in words:
+            nearest = difflib.get_close_matches(key, words, 1, cutoff=0)[0]
+            raise ConfigError(f"{group}.{key}: no such key; did you mean {group}.{nearest}?")
+    model = composed["model"]
+    if not model.get("recipe_keys") and any(map(RECIPE_VALUE.match, overrides)):
+        stated = compose_choices(overrides)["model"]["recipes"]
+        keys = infer_keys([recipe for recipe in stated.values() if isinstance(recipe, dict)])
+        for name, recipe in model["recipes"].items():
+            check_recipe(recipe, keys, model["name"], f"model.recipes.{name}", model["build"])
+
+
+def compose_choices(overrides: Sequence[str]) -> Composed:
+    """What the chosen YAMLs spell out, without the overrides' values."""
+    return compose([text for text in overrides if CHOICE.match(text)])
+
+
+def check_arguments(node: Composed, where: str) -> None:
+    """Raise ConfigError for an argument that a node's class doesn't take, as its source says.
+
+    Args:
+        node: a `_target_` node.
+        where: its place in the configuration.
+    """
+    names = argument_names(str(node.get("_target_")))
+    for key in node:
+        if names and key not in names and not key.startswith("_"):
+            nearest = difflib.get_close_matches(key, names, 1, cutoff=0)[0]
+            raise ConfigError(
+                f"{where}.{key}: {node['_target_']} has no such argument; "
+                f"did you mean {where}.{nearest}?"
+            )
+
+
+def argument_names(target: str) -> list[str]:
+    """The arguments of a class's own `__init__`, read from its source, which isn't imported.
+
+    Returns:
+        The names; none where the source can't be found or doesn't say all of them.
+    """
+    module, _, name = target.rpartition(".")
+    source = find_source(module) if module else None
+    if source is None:
+        return []
+    for node in ast.parse(source.read_bytes()).body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return init_arguments(node)
+    return []
+
+
+def init_arguments(node: ast.ClassDef) -> list[str]:
+    """The arguments of a class's `__init__` but self; none where it has none or takes any."""
+    for part in node.body:
+        if isinstance(part, ast.FunctionDef) and part.name == "__init__" and not part.args.kwarg:
+            arguments = [*part.args.posonlyargs, *part.args.args, *part.args.kwonlyargs]
+            return [argument.arg for argument in arguments[1:]]
+    return []
