@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
-from usbench.cli.options import add_working_directory, own_config_dir
-from usbench.cli.verbs import dispatch
+from usbench.cli.ending import report_error, run_to_end
 
 
 def main() -> None:
     """Console script `usbench`, and `python -m usbench`."""
+    sys.exit(run_to_end(run_command))
+
+
+def run_command() -> int:
+    """Do what the command line says; the exit code."""
+    from usbench.cli.options import add_working_directory
+    from usbench.cli.verbs import dispatch
+
     add_working_directory()
     code = dispatch(sys.argv[1:])
-    sys.exit(run_hydra() if code is None else code)
+    return run_hydra() if code is None else code
 
 
 def run_hydra() -> int:
@@ -21,36 +29,31 @@ def run_hydra() -> int:
     # Hydra is slow to import, and verbs do without
     import hydra
 
+    from usbench.cli.options import own_config_dir
     from usbench.cli.run import FailedRunError, run_job
-    from usbench.errors import ConfigError, Finished, in_one_line
-    from usbench.io.config import HYDRA_ERRORS, check_keys, conf_dir, explain
+    from usbench.errors import ConfigError, in_one_line
+    from usbench.io.config import HYDRA_ERRORS, check_config_dir, check_keys, conf_dir, explain
     from usbench.io.console import warn
     from usbench.sweep.planner import collect_sweeps
     from usbench.sweep.search import Search
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of Hydra's own long report
     own = own_config_dir()
-    if own and not any(argument.startswith(("--config-dir", "-cd")) for argument in sys.argv):
+    if own and named_config_dir(sys.argv) is None:
         sys.argv += ["--config-dir", str(own)]
-    try:
-        check_keys(sys.argv[1:])
-    except ConfigError as error:
-        warn(str(error))
-        return error.exit_code
+    check_keys(sys.argv[1:])
+    check_config_dir(named_config_dir(sys.argv))
     start = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
     code = 0
     with collect_sweeps() as sweeps:
         try:
             start(run_job)()
-        except Finished as end:
-            return end.exit_code
         except HYDRA_ERRORS as error:
-            warn(explain(error))
-            code = 2
+            code = report_error(ConfigError(explain(error)))
         except FailedRunError as error:
             code = error.exit_code
-        except KeyboardInterrupt:
-            code = 130
+        except KeyboardInterrupt as error:
+            code = report_error(error)
         except Exception as error:
             if not sweeps:
                 raise
@@ -58,6 +61,16 @@ def run_hydra() -> int:
                 warn(f"the launcher broke: {type(error).__name__}: {in_one_line(error)[:400]}")
             code = 1
         return max([code, *(sweep.finish() for sweep in sweeps)])
+
+
+def named_config_dir(arguments: list[str]) -> Path | None:
+    """The folder that --config-dir DIR, --config-dir=DIR or -cd DIR names."""
+    for option, following in zip(arguments, [*arguments[1:], None], strict=True):
+        name, equals, value = option.partition("=")
+        if name in ("--config-dir", "-cd"):
+            folder = value if equals else following
+            return Path(folder) if folder else None
+    return None
 
 
 if __name__ == "__main__":

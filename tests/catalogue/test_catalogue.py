@@ -25,6 +25,7 @@ from usbench.cli import catalogue, check
 from usbench.datasets.check import card_comparison
 from usbench.errors import ConfigError, DataError
 from usbench.io.json_schema import load_schema
+from usbench.io.yaml_file import read_yaml
 
 NO_RELEASE = {"folder", "phantom"}  # of conf/dataset
 REAL = os.environ.get("USBENCH_TEST_DATA", "")
@@ -44,10 +45,7 @@ def sheets() -> dict[str, rubrics.Rubric]:
 @functools.cache
 def configured(group: str) -> dict[str, dict[str, Any]]:
     """The YAML of every file of a configuration group."""
-    return {
-        path.stem: yaml.load(path.read_text(), cards.StrictLoader)
-        for path in sorted((ROOT / "conf" / group).glob("*.yaml"))
-    }
+    return {path.stem: read_yaml(path) for path in sorted((ROOT / "conf" / group).glob("*.yaml"))}
 
 
 def dataset(key: str) -> Card:

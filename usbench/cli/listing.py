@@ -11,22 +11,17 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from usbench.cli.options import Options, add_config_dir, make_parser, run_verb, write_json
-from usbench.errors import ConfigError, in_one_line
 from usbench.io.console import say, table
 from usbench.io.files import JsonObject
+from usbench.io.yaml_file import read_yaml
 
 
 def read_group(folders: Sequence[Path], group: str) -> list[JsonObject]:
     """All YAML files of a configuration group, by name; each gets its file's name as `file`."""
     nodes = []
     for path in sorted(path for folder in folders for path in (folder / group).glob("*.yaml")):
-        try:
-            node = yaml.safe_load(path.read_text())
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path}: expected YAML: {in_one_line(error)}") from error
+        node = read_yaml(path)
         if isinstance(node, dict):
             nodes.append({"file": path.stem, **node})
     return nodes
@@ -42,8 +37,9 @@ def describe_images(dataset: JsonObject, data: Path | None) -> str:
 
 def show(options: Options) -> None:
     """Show and write the tables."""
-    from usbench.io.config import conf_dir  # Hydra is slow to import
+    from usbench.io.config import check_config_dir, conf_dir  # Hydra is slow to import
 
+    check_config_dir(options.config_dir)
     folders = [conf_dir(), *filter(None, [options.config_dir])]
     datasets, models, metrics = (
         read_group(folders, group) for group in ("dataset", "model", "metric")

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from usbench.errors import ConfigError, RunError, UsbenchError
+from usbench.cli.ending import run_to_end
+from usbench.errors import ConfigError, RunError
 from usbench.io.console import warn
 from usbench.io.files import write_atomically
 from usbench.types import Task
@@ -175,11 +176,7 @@ def run_verb(command: Callable[[Options], int | None], options: Options) -> int:
         of configuration.
     """
     add_working_directory()
-    try:
-        return command(options) or 0
-    except UsbenchError as error:
-        warn(str(error))
-        return error.exit_code
+    return run_to_end(lambda: command(options) or 0)
 
 
 def add_working_directory() -> None:

@@ -27,6 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from usbench.errors import ConfigError, UsbenchError, in_one_line
+from usbench.io.yaml_file import read_yaml
 
 Composed = dict[str, Any]  # a composed configuration as plain data, not yet validated
 
@@ -89,7 +90,11 @@ def begin_composing(config_dir: Path | None = None) -> Iterator[list[str]]:
 
     Yields:
         The overrides that name it, which each `compose` needs.
+
+    Raises:
+        ConfigError: a file in it can't be read.
     """
+    check_config_dir(config_dir)
     search_path = []
     if config_dir:
         search_path = [f"hydra.searchpath=[{quote(f'file://{config_dir.resolve()}')}]"]
@@ -141,6 +146,23 @@ def check_keys(arguments: Sequence[str]) -> None:
         if equals and key and key[0] not in "-+~" and first not in known:
             nearest = difflib.get_close_matches(first, known, 1, cutoff=0)[0]
             raise ConfigError(f"{key}: no such key; did you mean {nearest}? See usbench --help")
+
+
+def check_config_dir(folder: Path | None) -> None:
+    """Read the YAML files of a user's configuration, of which Hydra would name no line.
+
+    Raises:
+        ConfigError: there is no such folder, or one of its files isn't a mapping of plain values.
+    """
+    if folder is None:
+        return
+    if not folder.is_dir():
+        raise ConfigError(f"--config-dir {folder}: no such folder")
+    folders = [folder.glob("*.yaml"), *((folder / group).rglob("*.yaml") for group in GROUPS)]
+    for path in sorted(itertools.chain(*folders)):
+        content = read_yaml(path)
+        if content is not None and not isinstance(content, dict):
+            raise ConfigError(f"{path}: expected keys with values, got {type(content).__name__}")
 
 
 def build(node: Mapping[str, object], **arguments: object) -> Any:

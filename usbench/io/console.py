@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -16,45 +18,68 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
+
+from usbench.io.plain_text import escape_controls
 
 T = TypeVar("T")
 FIGURE = set("0123456789.,–-% ")  # what a cell of figures is made of
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class PlainConsole(Console):
+    """A console to which names and messages are text: no markup, no emoji codes, no controls."""
+
+    def __init__(self, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Every text that is printed, alone or in a table, comes through here."""
+        return super().render_str(escape_controls(text), **options)
+
+
+out = PlainConsole()
+err = PlainConsole(stderr=True)
 
 
 def say(text: str) -> None:
     """One line on stdout."""
-    out.print(text, markup=False)
+    out.print(text)
 
 
 def warn(text: str) -> None:
     """One line on stderr."""
-    err.print(text, markup=False)
+    err.print(text)
+
+
+def accept_any_text() -> None:
+    """Print what the terminal's encoding lacks as an escape, such as \\u2026, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class Bar:
     """A running progress bar; `step` moves it on and may change the note behind it."""
 
     def __init__(self, progress: Progress, total: int | None, title: str) -> None:
-        self._progress, self._task = progress, progress.add_task(title, total=total, note="")
+        self._progress = progress
+        self._task = progress.add_task(escape_controls(title), total=total, note="")
 
     def step(self, note: str = "", by: float = 1) -> None:
         """Move on by some units; note is shown behind the bar."""
-        self._progress.update(self._task, advance=by, note=note)
+        self._progress.update(self._task, advance=by, note=escape_controls(note))
 
 
 @contextmanager
 def bar(title: str, total: int | None) -> Iterator[Bar]:
     """A progress bar on stderr, invisible where stderr is no terminal."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
         yield Bar(progress, total, title)

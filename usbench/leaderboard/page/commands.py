@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
-import yaml
-
 from usbench.datasets.sizes import fit_size
+from usbench.io.yaml_file import read_yaml
 from usbench.leaderboard.rows import Row
 from usbench.leaderboard.settings import Node, flatten, node_at, read_settings
 from usbench.results.result import Result
@@ -58,7 +57,7 @@ def read_configs(conf: Path) -> Configs:
     configs: dict[str, dict[str, Node]] = {"model": {}, "dataset": {}}
     for group, nodes in configs.items():
         for path in sorted((conf / group).glob("*.yaml")):
-            node = yaml.safe_load(path.read_text("utf-8"))
+            node = read_yaml(path)
             if isinstance(node, dict):
                 nodes[path.stem] = node
     return configs
