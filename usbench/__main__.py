@@ -30,12 +30,7 @@ def run_hydra() -> int:
     import hydra
 
     from usbench.cli.options import own_config_dir
-    from usbench.cli.run import FailedRunError, run_job
-    from usbench.errors import ConfigError, in_one_line
     from usbench.io.config import HYDRA_ERRORS, check_config_dir, check_keys, conf_dir, explain
-    from usbench.io.console import warn
-    from usbench.sweep.planner import collect_sweeps
-    from usbench.sweep.search import Search
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of Hydra's own long report
     own = own_config_dir()
@@ -43,6 +38,14 @@ def run_hydra() -> int:
         sys.argv += ["--config-dir", str(own)]
     check_keys(sys.argv[1:])
     check_config_dir(named_config_dir(sys.argv))
+
+    # after the checks, as these import much more
+    from usbench.cli.run import FailedRunError, run_job
+    from usbench.errors import ConfigError, in_one_line
+    from usbench.io.console import warn
+    from usbench.sweep.planner import collect_sweeps
+    from usbench.sweep.search import Search
+
     start = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
     code = 0
     with collect_sweeps() as sweeps:

@@ -27,11 +27,27 @@ def read_group(folders: Sequence[Path], group: str) -> list[JsonObject]:
     return nodes
 
 
+def stated(node: JsonObject, *keys: str) -> list[str]:
+    """A YAML's values as text; "?" for one that it leaves to the file that it builds on."""
+    texts = []
+    for key in keys:
+        value = node.get(key)
+        entries = value if isinstance(value, (list, dict)) else [value]
+        texts.append("?" if value is None else ", ".join(map(str, entries)))
+    return texts
+
+
+def by_task(row: Sequence[str]) -> tuple[str, str]:
+    """The order of models: by task, then by name."""
+    return row[1], row[0]
+
+
 def describe_images(dataset: JsonObject, data: Path | None) -> str:
     """Where a dataset's images come from: here | not here (phantom) | drawn on demand."""
-    if not dataset["released"]:
+    if not dataset.get("released", True):
         return "drawn on demand"
-    folder = Path(data or os.environ.get("USBENCH_DATA") or "data") / dataset["name"]
+    name = str(dataset.get("name", dataset["file"]))
+    folder = Path(data or os.environ.get("USBENCH_DATA") or "data") / name
     return "here" if folder.is_dir() else "not here (phantom)"
 
 
@@ -47,12 +63,12 @@ def show(options: Options) -> None:
     rows = []
     for node in datasets:
         images = describe_images(node, options.data)
-        rows.append([node["name"], ", ".join(node["views"]), images, node["licence"]])
+        name, views, licence = stated(node, "name", "views", "licence")
+        rows.append([name, views, images, licence])
     table("datasets", ["dataset=", "tasks", "images", "licence"], rows)
-    models.sort(key=lambda node: (node["task"], node["name"]))
-    rows = [[node["name"], node["task"], ", ".join(node["recipes"])] for node in models]
+    rows = sorted((stated(node, "name", "task", "recipes") for node in models), key=by_task)
     table("models", ["model=", "task", "recipes"], rows)
-    rows = [[node["file"], node["primary"], ", ".join(node["protocols"])] for node in metrics]
+    rows = [stated(node, "file", "primary", "protocols") for node in metrics]
     table("metrics", ["metric=", "ranked by", "protocols"], rows)
     say("one run: usbench dataset=… model=…")
     write_json(options.json, {"datasets": datasets, "models": models, "metrics": metrics})

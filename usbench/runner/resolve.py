@@ -16,6 +16,7 @@ from usbench.models import CACHE_VERSION, weights
 from usbench.results.result import Tuned
 from usbench.runner import machine
 from usbench.runner.config import ModelConfig, RunConfig, WeightsOrigin
+from usbench.runner.groups import check_groups
 from usbench.runner.identity import NOT_DECISIVE, identify, short_hash
 from usbench.types import TASKS, Task
 
@@ -45,6 +46,7 @@ def resolve_config(
         DataError: a release that is missing or damaged.
     """
     check_switches(composed)
+    check_groups(composed)
     dataset = DatasetConfig.from_mapping(composed["dataset"])
     task = check_task(composed, dataset)
     if training and dataset.split.test_only:
