@@ -6,11 +6,15 @@ import os
 import sys
 from pathlib import Path
 
-from usbench.cli.ending import report_error, run_to_end
+INTERRUPTED = 130
 
 
 def main() -> None:
     """Console script `usbench`, and `python -m usbench`."""
+    try:
+        from usbench.cli.ending import run_to_end  # in here, for a Ctrl-C while it loads
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     sys.exit(run_to_end(run_command))
 
 
@@ -29,6 +33,7 @@ def run_hydra() -> int:
     # Hydra is slow to import, and verbs do without
     import hydra
 
+    from usbench.cli.ending import report_error
     from usbench.cli.options import own_config_dir
     from usbench.io.config import HYDRA_ERRORS, check_config_dir, check_keys, conf_dir, explain
 

@@ -19,6 +19,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,8 @@ class LockFile:
             file = cls(**json.loads(text))
         except (ValueError, TypeError):
             return cls()
-        return file if isinstance(file.token, str) else cls()
+        kinds = (str, str, str, int, (int, float), (int, float))
+        return file if all(map(isinstance, vars(file).values(), kinds)) else cls()
 
     def is_alive(self) -> bool:
         """Whether its process runs; True where that can't be seen from here."""
@@ -68,6 +70,15 @@ class Holder(LockFile):
 
     silent_s: float = 0.0
     stale: bool = False
+
+    def describe(self) -> str:
+        """Which process it is, and since when it runs."""
+        since = ""
+        if self.started:
+            since = (
+                f" (since {time.strftime('%Y-%m-%d %H:%M:%S %Z', time.localtime(self.started))})"
+            )
+        return f"process {self.pid} on {self.host}{since}"
 
 
 def lease_seconds() -> float:
