@@ -122,7 +122,7 @@ def compose_for_verb(overrides: Sequence[str], config_dir: Path | None, verb: st
 def encode_json(content: object) -> bytes:
     """JSON for people and programs. Raises ValueError for NaN and infinity."""
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    return f"{text}\n".encode()
+    return f"{text}\n".encode(errors="backslashreplace")  # a lone surrogate, as JSON escapes it
 
 
 def write_json(path: Path | None, content: object) -> None:

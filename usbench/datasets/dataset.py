@@ -299,7 +299,7 @@ def file_state(path: Path) -> str:
 def load_hashes(cache: Path) -> dict[str, str]:
     """The cached hashes; {} where there are none or the file is damaged."""
     try:
-        hashes = json.loads(cache.read_text())
+        hashes = json.loads(cache.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return hashes if isinstance(hashes, dict) else {}

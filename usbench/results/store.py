@@ -181,7 +181,9 @@ def encode_result(result: Result) -> bytes:
     content = result.to_json()
     order = [*schema()["properties"], *sorted(content)]
     ordered = {name: content[name] for name in order if name in content}
-    return (json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode(
+        errors="backslashreplace"
+    )
 
 
 # ---- case tables

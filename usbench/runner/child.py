@@ -108,7 +108,7 @@ def record_failure(config: RunConfig, error: BaseException) -> int:
     reason = explain_failure(error)
     warn(traceback.format_exc() if config.debug else reason)
     if isinstance(error, UnsuitableError):
-        (config.run_dir / REFUSED).write_text(json.dumps({"reason": reason}))
+        (config.run_dir / REFUSED).write_text(json.dumps({"reason": reason}), "utf-8")
     else:
         save_failure(config, reason)
     return error.exit_code if isinstance(error, UsbenchError) else 1

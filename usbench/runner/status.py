@@ -110,6 +110,8 @@ def run_status(address: RunAddress, now: float | None = None) -> RunStatus:
         return RunStatus("stale" if holder.stale else "running", reason, lost=lost)
     if result:
         return RunStatus("failed", str(result.reason), lost=lost)
-    with suppress(OSError, ValueError, KeyError):
-        return RunStatus("skipped", json.loads((folder / REFUSED).read_text())["reason"], lost=lost)
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return RunStatus(
+            "skipped", json.loads((folder / REFUSED).read_text("utf-8"))["reason"], lost=lost
+        )
     return RunStatus("missing", damaged, lost=lost)
