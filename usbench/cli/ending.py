@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Callable
 
 from usbench.errors import Finished, UsbenchError, in_one_line
-from usbench.io.console import accept_any_text, warn
+from usbench.io.console import OUTPUT, accept_any_text, warn
 from usbench.io.files import WRITE_ADVICE
 
 INTERRUPTED = 130  # exit code after Ctrl-C
@@ -23,17 +24,23 @@ def run_to_end(command: Callable[[], int]) -> int:
     """
     accept_any_text()
     try:
-        code = command()
+        code = exit_code_of(command)
         flush_output()  # what can't be written is an error now, not at the interpreter's end
         return code
-    except Finished as end:
-        return end.exit_code
-    except SystemExit as end:  # of argparse, which has said why, or of a reader that left
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001
         return report_error(error)
     finally:
         drop_unwritable_output()
+
+
+def exit_code_of(command: Callable[[], int]) -> int:
+    """The exit code that a command returns, or that argparse or a run ended it with."""
+    try:
+        return command()
+    except Finished as end:
+        return end.exit_code
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
 
 
 def report_error(error: BaseException) -> int:
@@ -60,8 +67,10 @@ def explain_error(error: BaseException) -> str:
             return "interrupted"
         case BrokenPipeError():  # such as `| head -1`, which has what it wants
             return ""
-        case OSError(filename=None) if not can_write_output():
-            return f"standard output: can't be written ({error.strerror}); {WRITE_ADVICE}"
+        case OSError() if error.filename == OUTPUT or not (error.filename or can_write_output()):
+            return f"{OUTPUT}: can't be written ({error.strerror}); {WRITE_ADVICE}"
+        case OSError(errno=errno.ENAMETOOLONG):
+            return f"{os.fsdecode(error.filename or '')}: expected a shorter name, got one too long"
         case OSError():
             place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
             return f"{place}{error.strerror or error}; {WRITE_ADVICE}"

@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from usbench.cli.ending import run_to_end
+from usbench.cli.ending import report_error, run_to_end
 from usbench.errors import ConfigError, RunError
-from usbench.io.console import warn
 from usbench.io.files import write_atomically
 from usbench.types import Task
 
@@ -33,8 +32,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and leave with exit code 2."""
-        warn(f"{self.prog}: {message}; see {self.prog} --help")
-        raise SystemExit(2)
+        raise SystemExit(
+            report_error(ConfigError(f"{self.prog}: {message}; see {self.prog} --help"))
+        )
 
 
 def make_parser(

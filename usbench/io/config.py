@@ -156,7 +156,11 @@ def check_config_dir(folder: Path | None) -> None:
     """
     if folder is None:
         return
-    if not folder.is_dir():
+    try:
+        is_folder = folder.is_dir()
+    except OSError:  # a name that is too long
+        is_folder = False
+    if not is_folder:
         raise ConfigError(f"--config-dir {folder}: no such folder")
     folders = [folder.glob("*.yaml"), *((folder / group).rglob("*.yaml") for group in GROUPS)]
     for path in sorted(itertools.chain(*folders)):

@@ -23,6 +23,7 @@ from rich.text import Text
 from usbench.io.plain_text import escape_controls
 
 T = TypeVar("T")
+OUTPUT = "standard output"
 FIGURE = set("0123456789.,–-% ")  # what a cell of figures is made of
 
 
@@ -32,9 +33,21 @@ class PlainConsole(Console):
     def __init__(self, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
+    def print(self, *objects: object, **options: Any) -> None:
+        """Print; an error of the output names it."""
+        try:
+            super().print(*objects, **options)
+        except OSError as error:
+            error.filename = error.filename or OUTPUT
+            raise
+
     def render_str(self, text: str, **options: Any) -> Text:
         """Every text that is printed, alone or in a table, comes through here."""
         return super().render_str(escape_controls(text), **options)
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command, rather than end the process here."""
+        raise
 
 
 out = PlainConsole()
