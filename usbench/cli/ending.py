@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from usbench.errors import Finished, UsbenchError, in_one_line
+from usbench.errors import ConfigError, Finished, UsbenchError, in_one_line
 from usbench.io.console import OUTPUT, accept_any_text, warn
 from usbench.io.files import WRITE_ADVICE
 
@@ -53,9 +53,14 @@ def report_error(error: BaseException) -> int:
         message = f"{message[:half]} … {message[-half:]}"
     if message:
         warn(message)
-    if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED
-    return error.exit_code if isinstance(error, UsbenchError) else 1
+    match error:
+        case KeyboardInterrupt():
+            return INTERRUPTED
+        case UsbenchError():
+            return error.exit_code
+        case OSError(errno=errno.ENAMETOOLONG):  # of an argument
+            return ConfigError.exit_code
+    return 1
 
 
 def explain_error(error: BaseException) -> str:
