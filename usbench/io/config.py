@@ -20,7 +20,12 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -120,6 +125,11 @@ def to_plain_data(config: object) -> Composed:
 
 def explain(error: Exception) -> str:
     """Hydra's several lines as one, with what to do."""
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override}: expected KEY=VALUE; a value with other characters than those of "
+            "names goes into quotes of its own, such as \"KEY='a (b)'\""
+        )
     missing = error.missing_cfg_file if isinstance(error, MissingConfigException) else None
     group, _, name = str(missing).rpartition("/")
     plugin = name.partition("_")[0]
