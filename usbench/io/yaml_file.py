@@ -80,7 +80,8 @@ def check_size(text: str) -> None:
         if isinstance(event, yaml.AliasEvent):
             if any(collection.anchor == event.anchor for collection in stack):
                 raise _fault(f"*{event.anchor} lies within &{event.anchor}; remove it", event)
-            parent.add(sizes.get(event.anchor, 1), sizes.get(event.anchor, 1))
+            repeated = sizes.get(event.anchor or "", 1)
+            parent.add(repeated, repeated)
         elif isinstance(event, yaml.ScalarEvent):
             parent.add(1, 0)
         elif isinstance(event, yaml.CollectionStartEvent):
@@ -120,4 +121,5 @@ def describe_fault(fault: Exception) -> str:
 
 
 def _fault(problem: str, event: yaml.Event) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+    mark: Any = event.start_mark
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)

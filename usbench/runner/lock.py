@@ -55,8 +55,11 @@ class LockFile:
             file = cls(**json.loads(text))
         except (ValueError, TypeError):
             return cls()
-        kinds = (str, str, str, int, (int, float), (int, float))
-        return file if all(map(isinstance, vars(file).values(), kinds)) else cls()
+        texts, numbers = (file.token, file.host, file.space), (file.pid, file.started, file.lease_s)
+        is_typed = all(isinstance(text, str) for text in texts) and all(
+            isinstance(number, (int, float)) for number in numbers
+        )
+        return file if is_typed else cls()
 
     def is_alive(self) -> bool:
         """Whether its process runs; True where that can't be seen from here."""
