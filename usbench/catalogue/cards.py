@@ -21,16 +21,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import yaml
-
-from usbench.errors import DataError, in_one_line
+from usbench.errors import DataError
 from usbench.io.files import JsonObject
 from usbench.io.json_schema import Schema, find_fault, load_schema
-
-try:
-    from yaml import CSafeLoader as SafeLoader
-except ImportError:  # PyYAML was built without its C library
-    from yaml import SafeLoader  # type: ignore[assignment]
+from usbench.io.yaml_file import read_yaml
 
 Kind = Literal["dataset", "model"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -38,7 +32,6 @@ SHIPPED = Path(str(resources.files("usbench.catalogue")))
 # Keys that describe the card itself and are no field of it.
 ABOUT = ("name", "key", "command", "alsharid2025", "source", "verified")
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-MERGE = "tag:yaml.org,2002:merge"  # the tag of <<, which a mapping may have several times
 
 
 @dataclass(frozen=True)
@@ -140,49 +133,23 @@ def fields_of(kind: Kind) -> dict[str, JsonObject]:
     }
 
 
-def read_yaml(path: Path) -> JsonObject:
+def read_mapping(path: Path) -> JsonObject:
     """Read a YAML file that is a mapping.
 
     Raises:
         DataError: the file can't be read, isn't a mapping, or has a key twice.
     """
-    try:
-        content = yaml.load(path.read_text("utf-8"), StrictLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path}: expected a catalogue file, can't read it "
-            f"({error.strerror if isinstance(error, OSError) else error})"
-        ) from error
-    except yaml.YAMLError as error:
-        raise DataError(f"{path}: expected YAML: {in_one_line(error)}") from error
+    content = read_yaml(path, DataError)
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a mapping, got {type(content).__name__}")
     return content
-
-
-class StrictLoader(SafeLoader):
-    """YAML's safe types; a key that a mapping has twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Construct a mapping whose keys are all different."""
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.tag == MERGE:
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key} is there twice", problem_mark=key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 def _read_cards(folder: Path, kind: Kind) -> tuple[Card, ...]:
     path = folder / f"{kind}s.yaml"
     cards = []
     owners: dict[tuple[str, object], str] = {}
-    for id, raw in read_yaml(path).items():
+    for id, raw in read_mapping(path).items():
         if not isinstance(id, str) or not ID.fullmatch(id):
             raise DataError(f"{path}: key {id}: expected an id of a-z, 0-9 and hyphens")
         fault = find_fault(card_schema(kind), raw, at=id)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from usbench.catalogue.cards import SHIPPED, Kind, fields_of, read_yaml
+from usbench.catalogue.cards import SHIPPED, Kind, fields_of, read_mapping
 from usbench.errors import DataError
 from usbench.io.files import JsonObject
 from usbench.io.json_schema import Schema, describe_fault, find_fault, load_schema
@@ -104,7 +104,7 @@ def load_rubrics(folder: Path = SHIPPED) -> dict[str, Rubric]:
 
 
 def _read_rubric(path: Path) -> Rubric:
-    raw = read_yaml(path)
+    raw = read_mapping(path)
     fault = find_fault(load_schema("usbench.catalogue", "rubric.schema.json"), raw)
     if fault is None:
         parts = {

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from urllib.parse import quote
 
 from usbench.catalogue.cards import KINDS, Card, Cards, Field, fields_of
 from usbench.catalogue.rubrics import PointRule, Rubric
 from usbench.catalogue.scoring import RUBRIC, Part, Score, score
 from usbench.io.files import JsonObject
+from usbench.io.plain_text import escape_markdown, quote_cell
 
 HEAD = (
     "# Catalogue\n"
@@ -33,6 +36,7 @@ HEAD = (
     "while this was written (`usbench catalogue score --rubric sonodqs` says how to add "
     "them).\n"
 )
+ADDRESS = ":/?#@!$&'*+,;=%~"  # what an address keeps besides letters, digits and -._
 DATASET_COLUMNS = (
     *("row", "dataset", "anatomy", "tasks", "size", "subjects", "access", "licence"),
     *("score", "tier", "run it"),
@@ -152,12 +156,12 @@ def _dataset_row(card: Card, card_score: Score) -> list[str]:
 
 
 def _model_row(card: Card, card_score: Score) -> list[str]:
-    (weights,) = _stated(card, "weights")
+    weights = card.value("weights")
     return [
         _linked_name(card),
         str(card.value("year") or "?"),
         *_stated(card, "tasks", "parameters", "training"),
-        weights if weights in ("?", "none") else f"[yes]({weights})",
+        _link("yes", weights) if weights not in (None, "none") else weights or "?",
         *_stated(card, "licence"),
         *_score_cells(card, card_score),
     ]
@@ -165,11 +169,11 @@ def _model_row(card: Card, card_score: Score) -> list[str]:
 
 def _stated(card: Card, *fields: str) -> list[str]:
     """The fields' values, or ?."""
-    return [format_value(card.value(field)) or "?" for field in fields]
+    return [escape_markdown(format_value(card.value(field))) or "?" for field in fields]
 
 
 def _score_cells(card: Card, card_score: Score) -> tuple[str, str, str]:
-    command = f"`{card.command}`" if card.command else ""
+    command = "`{}`".format(card.command.replace("`", "'")) if card.command else ""
     return format_range(card_score.low, card_score.high), format_tier(card_score), command
 
 
@@ -177,7 +181,11 @@ def _linked_name(card: Card) -> str:
     """The name, linked to the first of the card's links, else to its code."""
     code = card.value("code")
     links = card.value("links") or ([] if code in (None, "none") else [code])
-    return f"[{card.name}]({links[0]})" if links else card.name
+    return _link(card.name, links[0]) if links else escape_markdown(card.name)
+
+
+def _link(name: str, address: str) -> str:
+    return f"[{escape_markdown(name)}]({quote(address, safe=ADDRESS)})"
 
 
 def _format_points_table(cards: Sequence[Card], scores: Sequence[Score]) -> str:
@@ -206,9 +214,9 @@ def _format_card(card: Card) -> str:
     for name in fields_of(card.kind):
         field = card.fields.get(name)
         origin = (field.source, field.verified) if field and field.value is not None else ("", "")
-        rows.append((name, format_field(name, field), *origin))
+        rows.append((name, *map(escape_markdown, (format_field(name, field), *origin))))
     table = format_grid(("field", "value", "source", "verified"), rows)
-    return f"### {card.name} (`{card.id}`)\n\n{table}"
+    return f"### {escape_markdown(card.name)} (`{card.id}`)\n\n{table}"
 
 
 def format_grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -216,7 +224,7 @@ def format_grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = []
     for row in (header, ["---"] * len(header), *rows):
         # one line per cell, in which a bar doesn't end the cell
-        cells = (" ".join(cell.split()).replace("|", "\\|") for cell in row)
+        cells = (re.sub(r"(?<!\\)\|", r"\|", " ".join(cell.split())) for cell in row)
         lines.append(f"| {' | '.join(cells)} |\n")
     return "".join(lines)
 
@@ -230,7 +238,8 @@ def format_csv(cards: Cards, rubrics: Mapping[str, Rubric]) -> str:
     table = csv.DictWriter(text, CSV_COLUMNS, restval="", lineterminator="\n")
     table.writeheader()
     for card in (*cards.datasets, *cards.models):
-        table.writerows(_csv_lines(card, score(card, rubrics[RUBRIC[card.kind]])))
+        for line in _csv_lines(card, score(card, rubrics[RUBRIC[card.kind]])):
+            table.writerow({name: quote_cell(value) for name, value in line.items()})
     return text.getvalue()
 
 

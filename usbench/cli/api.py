@@ -167,7 +167,8 @@ def run(
         DataError: the release is missing or damaged.
         RunError: the run failed; the message says why.
     """
-    from usbench.cli.run import FailedRunError, do_plan, explain_os_error
+    from usbench.cli.ending import explain_error
+    from usbench.cli.run import FailedRunError, do_plan
     from usbench.io.config import begin_composing, compose
     from usbench.sweep.studies import plan_tuned_run
 
@@ -189,7 +190,7 @@ def run(
         kind = ConfigError if error.exit_code == ConfigError.exit_code else RunError
         raise kind(error.reason) from None
     except OSError as error:
-        raise RunError(explain_os_error(error)) from error
+        raise RunError(explain_error(error)) from error
 
 
 def load_model(

@@ -11,39 +11,51 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from usbench.cli.options import Options, add_config_dir, make_parser, run_verb, write_json
-from usbench.errors import ConfigError, in_one_line
 from usbench.io.console import say, table
 from usbench.io.files import JsonObject
+from usbench.io.yaml_file import read_yaml
 
 
 def read_group(folders: Sequence[Path], group: str) -> list[JsonObject]:
     """All YAML files of a configuration group, by name; each gets its file's name as `file`."""
     nodes = []
     for path in sorted(path for folder in folders for path in (folder / group).glob("*.yaml")):
-        try:
-            node = yaml.safe_load(path.read_text())
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path}: expected YAML: {in_one_line(error)}") from error
+        node = read_yaml(path)
         if isinstance(node, dict):
             nodes.append({"file": path.stem, **node})
     return nodes
 
 
+def stated(node: JsonObject, *keys: str) -> list[str]:
+    """A YAML's values as text; "?" for one that it leaves to the file that it builds on."""
+    texts = []
+    for key in keys:
+        value = node.get(key)
+        entries = value if isinstance(value, (list, dict)) else [value]
+        texts.append("?" if value is None else ", ".join(map(str, entries)))
+    return texts
+
+
+def by_task(row: Sequence[str]) -> tuple[str, str]:
+    """The order of models: by task, then by name."""
+    return row[1], row[0]
+
+
 def describe_images(dataset: JsonObject, data: Path | None) -> str:
     """Where a dataset's images come from: here | not here (phantom) | drawn on demand."""
-    if not dataset["released"]:
+    if not dataset.get("released", True):
         return "drawn on demand"
-    folder = Path(data or os.environ.get("USBENCH_DATA") or "data") / dataset["name"]
+    name = str(dataset.get("name", dataset["file"]))
+    folder = Path(data or os.environ.get("USBENCH_DATA") or "data") / name
     return "here" if folder.is_dir() else "not here (phantom)"
 
 
 def show(options: Options) -> None:
     """Show and write the tables."""
-    from usbench.io.config import conf_dir  # Hydra is slow to import
+    from usbench.io.config import check_config_dir, conf_dir  # Hydra is slow to import
 
+    check_config_dir(options.config_dir)
     folders = [conf_dir(), *filter(None, [options.config_dir])]
     datasets, models, metrics = (
         read_group(folders, group) for group in ("dataset", "model", "metric")
@@ -51,12 +63,12 @@ def show(options: Options) -> None:
     rows = []
     for node in datasets:
         images = describe_images(node, options.data)
-        rows.append([node["name"], ", ".join(node["views"]), images, node["licence"]])
+        name, views, licence = stated(node, "name", "views", "licence")
+        rows.append([name, views, images, licence])
     table("datasets", ["dataset=", "tasks", "images", "licence"], rows)
-    models.sort(key=lambda node: (node["task"], node["name"]))
-    rows = [[node["name"], node["task"], ", ".join(node["recipes"])] for node in models]
+    rows = sorted((stated(node, "name", "task", "recipes") for node in models), key=by_task)
     table("models", ["model=", "task", "recipes"], rows)
-    rows = [[node["file"], node["primary"], ", ".join(node["protocols"])] for node in metrics]
+    rows = [stated(node, "file", "primary", "protocols") for node in metrics]
     table("metrics", ["metric=", "ranked by", "protocols"], rows)
     say("one run: usbench dataset=… model=…")
     write_json(options.json, {"datasets": datasets, "models": models, "metrics": metrics})

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from usbench.errors import ConfigError, RunError, UsbenchError
-from usbench.io.console import warn
+from usbench.cli.ending import report_error, run_to_end
+from usbench.errors import ConfigError, RunError
 from usbench.io.files import write_atomically
 from usbench.types import Task
 
@@ -32,8 +32,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and leave with exit code 2."""
-        warn(f"{self.prog}: {message}; see {self.prog} --help")
-        raise SystemExit(2)
+        raise SystemExit(
+            report_error(ConfigError(f"{self.prog}: {message}; see {self.prog} --help"))
+        )
 
 
 def make_parser(
@@ -71,6 +72,16 @@ def add_config_dir(parser: argparse.ArgumentParser) -> None:
     """Add --config-dir."""
     add, help_text = parser.add_argument, "configuration of your own; default: USBENCH_CONFIG"
     add("--config-dir", type=Path, default=own_config_dir(), metavar="DIR", help=help_text)
+
+
+def named_config_dir(arguments: Sequence[str]) -> Path | None:
+    """The folder that --config-dir DIR, --config-dir=DIR or -cd DIR names."""
+    for option, following in zip(arguments, [*arguments[1:], None], strict=True):
+        name, equals, value = option.partition("=")
+        if name in ("--config-dir", "-cd"):
+            folder = value if equals else following
+            return Path(folder) if folder else None
+    return None
 
 
 def own_config_dir() -> Path | None:
@@ -138,7 +149,7 @@ def compose_for_verb(overrides: Sequence[str], config_dir: Path | None, verb: st
 def encode_json(content: object) -> bytes:
     """JSON for people and programs. Raises ValueError for NaN and infinity."""
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    return f"{text}\n".encode()
+    return f"{text}\n".encode(errors="backslashreplace")  # a lone surrogate, as JSON escapes it
 
 
 def write_json(path: Path | None, content: object) -> None:
@@ -192,11 +203,7 @@ def run_verb(command: Callable[[Options], int | None], options: Options) -> int:
         of configuration.
     """
     add_working_directory()
-    try:
-        return command(options) or 0
-    except UsbenchError as error:
-        warn(str(error))
-        return error.exit_code
+    return run_to_end(lambda: command(options) or 0)
 
 
 def add_working_directory() -> None:

@@ -28,6 +28,7 @@ from usbench.cli.options import (
 )
 from usbench.datasets import archives, source
 from usbench.datasets.config import DatasetConfig
+from usbench.datasets.dataset import index_release
 from usbench.errors import ConfigError, RunError, UsbenchError
 from usbench.io.console import say
 from usbench.io.download import RemoteFile, fetch, sha256_with_bar, verify
@@ -64,7 +65,8 @@ def count_views(dataset: DatasetConfig, root: Path) -> dict[str, dict[str, int] 
     views: dict[str, dict[str, int] | str] = {}
     for task in dataset.views:
         try:
-            records = source.build_layout(dataset, task, phantom=False).index(root)
+            layout = source.build_layout(dataset, task, phantom=False)
+            records = index_release(layout, root)
         except UsbenchError as error:
             views[task] = str(error)
             say(f"{task}: {error}")

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from usbench.cli.ending import report_error
 from usbench.errors import Finished, RunError, UsbenchError
 from usbench.io.config import (
     Composed,
@@ -14,8 +15,7 @@ from usbench.io.config import (
     job_overrides,
     to_plain_data,
 )
-from usbench.io.console import err, say, warn
-from usbench.io.files import WRITE_ADVICE
+from usbench.io.console import say
 from usbench.results.format import format_with_interval
 from usbench.results.result import Result
 from usbench.runner.config import RunConfig
@@ -69,28 +69,11 @@ def run_job(config: object) -> float | None:
         if composed["study"] and in_multirun():
             return run_trial(composed)
         return run_single(composed)
-    except (UsbenchError, OSError) as error:
-        if composed["debug"] is True:
-            err.print_exception()
+    except Exception as error:  # noqa: BLE001
         code = report_error(error)
         if in_multirun():
             raise FailedRunError(code) from None
         raise Finished(code) from None
-
-
-def report_error(error: UsbenchError | OSError) -> int:
-    """Print one line on stderr; the exit code."""
-    if isinstance(error, OSError):  # a full disk, a folder that can't be made
-        warn(explain_os_error(error))
-        return 1
-    if str(error):
-        warn(str(error))
-    return error.exit_code
-
-
-def explain_os_error(error: OSError) -> str:
-    """Which file, what is wrong, what to do."""
-    return f"{error.filename or ''}: {error.strerror or error}; {WRITE_ADVICE}"
 
 
 def run_single(composed: Composed) -> float | None:

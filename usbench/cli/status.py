@@ -58,7 +58,10 @@ def lines(jobs: Sequence[PlannedJob]) -> Iterator[Line]:
 
 def progress(folder: Path) -> str:
     """The epoch that a run is at."""
-    with suppress(OSError, IndexError, csv.Error), (folder / "log.csv").open() as file:
+    with (
+        suppress(OSError, ValueError, IndexError, csv.Error),
+        (folder / "log.csv").open(encoding="utf-8") as file,
+    ):
         return f"epoch {list(csv.reader(file))[-1][0]}; "
     return ""
 

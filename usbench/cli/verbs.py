@@ -6,7 +6,9 @@ import difflib
 from collections.abc import Sequence
 from importlib import import_module
 
-from usbench.io.console import say, warn
+from usbench.cli.ending import report_error
+from usbench.errors import ConfigError
+from usbench.io.console import say
 
 GROUPS = {  # verb → what it does, as `usbench --help` groups them
     "run": {
@@ -64,8 +66,8 @@ def dispatch(arguments: Sequence[str]) -> int | None:
         return 0
     if first and not first.startswith("-") and "=" not in first and not first.startswith("~"):
         nearest = difflib.get_close_matches(first, VERBS, 1, cutoff=0)[0]
-        warn(f"{first}: expected KEY=VALUE or a verb; did you mean {nearest}? See usbench --help")
-        return 2
+        expected = f"expected KEY=VALUE or a verb; did you mean {nearest}? See usbench --help"
+        return report_error(ConfigError(f"{first}: {expected}"))
     return None
 
 

@@ -6,22 +6,30 @@ members is checked before a byte is written. An interrupted unpacking resumes.
 
 from __future__ import annotations
 
+import copy
+import os
 import shutil
 import stat
 import zipfile
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import DataError, RunError
 from usbench.io.console import bar
 from usbench.io.download import RemoteFile
+from usbench.io.files import WRITE_ADVICE
+from usbench.io.plain_text import has_controls
 
 BLOCK = 1 << 20
 MAX_RATIO = 200  # unpacked over packed: images hardly shrink at all, text some twenty times
 MAX_BYTES = 1 << 40
+MAX_DEPTH = 50  # folders in each other
+MAX_NAME = 240  # bytes of a file's or a folder's name; file systems take 255, and ours add some
 WHOLE = ".whole"  # in the folder beside: everything is unpacked, only moving is left
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db")  # what operating systems leave in archives
 
 
@@ -69,6 +77,7 @@ def unpack(path: Path, root: Path) -> list[Path]:
     """
     beside = root / f".{path.name}.unpacking"
     whole = beside / WHOLE
+    new_folders = [folder for folder in (root, *root.parents) if not folder.exists()]
     try:
         with zipfile.ZipFile(path) as packed:
             members = list_safe_members(path, packed)
@@ -77,13 +86,14 @@ def unpack(path: Path, root: Path) -> list[Path]:
                 refuse_to_overwrite(path, root, tops)
                 write_members(packed, members, beside)
                 whole.touch()
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as damage:
+    except DAMAGE as damage:
+        remove_unpacked(beside, new_folders)
         raise DataError(
             f"{path}: expected a zip archive, got a damaged one ({damage}); fetch it again"
         ) from damage
     except OSError as error:
         raise RunError(
-            f"{beside}: can't be written ({error.strerror or error}); make room, "
+            f"{beside}: can't be written ({error.strerror or error}); {WRITE_ADVICE}, "
             "and the same command goes on"
         ) from error
     for top in tops:
@@ -91,6 +101,14 @@ def unpack(path: Path, root: Path) -> list[Path]:
             (beside / top).replace(root / top)
     shutil.rmtree(beside)
     return [root / top for top in tops]
+
+
+def remove_unpacked(beside: Path, new_folders: Sequence[Path]) -> None:
+    """Remove what was unpacked of a damaged archive, and the folders that were made for it."""
+    shutil.rmtree(beside, ignore_errors=True)
+    with suppress(OSError):  # there is something else in one of them
+        for folder in new_folders:
+            folder.rmdir()
 
 
 def refuse_to_overwrite(path: Path, root: Path, tops: Sequence[str]) -> None:
@@ -107,9 +125,11 @@ def list_safe_members(path: Path, packed: zipfile.ZipFile) -> list[zipfile.ZipIn
     """The files of an archive without operating systems' leftovers; DataError if it isn't safe."""
     members: dict[str, zipfile.ZipInfo] = {}
     for member in packed.infolist():
-        if member.is_dir() or set(PurePosixPath(member.filename).parts) & set(JUNK):
+        if member.filename and (
+            member.is_dir() or set(PurePosixPath(member.filename).parts) & set(JUNK)
+        ):
             continue
-        name = member.filename.casefold()
+        name = str(PurePosixPath(member.filename)).casefold()
         fault = (
             "two members of one name (but for upper and lower case)"
             if name in members
@@ -118,9 +138,17 @@ def list_safe_members(path: Path, packed: zipfile.ZipFile) -> list[zipfile.ZipIn
         if fault:
             raise DataError(
                 f"{path}: expected files below its own folder, "
-                f"got {fault}: {member.filename!r}; not unpacked"
+                f"got {fault}: {shorten_name(member.filename)}; not unpacked"
             )
         members[name] = member
+    for name in members:
+        if folder := next(
+            (str(up) for up in PurePosixPath(name).parents if str(up) in members), ""
+        ):
+            raise DataError(
+                f"{path}: expected files and folders of different names, "
+                f"got both called {members[folder].filename!r}; not unpacked"
+            )
     total = sum(member.file_size for member in members.values())
     if not members or total > MAX_BYTES or total / max(1, path.stat().st_size) > MAX_RATIO:
         raise DataError(
@@ -130,17 +158,24 @@ def list_safe_members(path: Path, packed: zipfile.ZipFile) -> list[zipfile.ZipIn
     return list(members.values())
 
 
+def shorten_name(name: str) -> str:
+    """A member's name for a message."""
+    return repr(name if len(name) <= 80 else f"{name[:40]}…{name[-40:]}")
+
+
 def find_fault(member: zipfile.ZipInfo) -> str | None:
     """Why a member can't be unpacked, or None."""
     name = PurePosixPath(member.filename)
-    if (
-        name.is_absolute()
-        or ".." in name.parts
-        or "\\" in member.filename
-        or ":" in name.parts[0]
-        or "\0" in str(name)
-    ):
+    if not name.parts:
+        return "a member without a name"
+    if name.is_absolute() or ".." in name.parts or "\\" in member.filename or ":" in name.parts[0]:
         return "a path that leaves it"
+    if len(name.parts) > MAX_DEPTH:
+        return f"{len(name.parts)} nested folders (at most {MAX_DEPTH})"
+    if any(len(os.fsencode(part)) > MAX_NAME for part in name.parts):
+        return f"a name of more than {MAX_NAME} bytes"
+    if has_controls(member.filename):
+        return "a name with control characters"
     if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
         return "a link or device"
     return "an encrypted file" if member.flag_bits & 1 else None
@@ -163,11 +198,49 @@ def write_members(
         for member in missing:
             target = folder / member.filename
             target.parent.mkdir(parents=True, exist_ok=True)
-            part = target.with_name(f".{target.name}.part"[-200:])
-            with packed.open(member) as source, part.open("wb") as sink:
-                shutil.copyfileobj(source, sink, BLOCK)  # at most member.file_size bytes
+            part = target.with_name(f".{target.name}.part")
+            write_member(packed, member, part)
             part.replace(target)
             progress.step()
+
+
+def write_member(packed: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
+    """Write one member; zipfile checks its checksum.
+
+    Raises:
+        zipfile.BadZipFile: the member is damaged, or has another size than the archive states.
+    """
+    size = member.file_size
+    try:
+        with packed.open(member) as source, path.open("wb") as sink:
+            shutil.copyfileobj(source, sink, BLOCK)  # at most member.file_size bytes
+            size = sink.tell()
+    except DAMAGE:
+        size = find_true_size(packed, member)
+        if size == member.file_size:
+            raise
+    if size != member.file_size:
+        raise zipfile.BadZipFile(
+            f"{member.filename!r}: expected {member.file_size:,} bytes as the archive states, "
+            f"got {size:,}"
+        )
+
+
+def find_true_size(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
+    """The size of a member that fits its checksum; the stated one where none does.
+
+    zipfile reads no more than the stated size, and then finds the wrong checksum.
+    """
+    larger = copy.copy(member)
+    larger.file_size = max(member.file_size, member.compress_size) * MAX_RATIO
+    size = 0
+    try:
+        with packed.open(larger) as source:
+            while block := source.read(BLOCK):
+                size += len(block)
+    except DAMAGE:
+        return member.file_size
+    return size
 
 
 def is_unpacked(folder: Path, member: zipfile.ZipInfo) -> bool:

@@ -19,6 +19,7 @@ from usbench.datasets.config import SplitConfig, ViewConfig
 from usbench.errors import ConfigError, DataError
 from usbench.io.console import track
 from usbench.io.files import file_sha256, write_all
+from usbench.io.plain_text import has_controls
 from usbench.types import (
     Boxes,
     Landmarks,
@@ -231,10 +232,38 @@ def open_view(
             f"{root}: expected the release of {name} here, found no such folder; "
             "see its entry in the README"
         )
-    indexed = tuple(layout.index(root))  # before `classes`, which it may set
+    indexed = index_release(layout, root)  # before `classes`, which it may set
+    for label in layout.classes:
+        require_name(label, f"{root}: the class")
     return Dataset(
         name, task, layout.classes, view.exclusive, layout, root, {}, indexed=indexed
     ).with_fold(split, fold)
+
+
+def index_release(layout: Layout, root: Path) -> tuple[Record, ...]:
+    """The records of a release, whose layout may be a user's.
+
+    Raises:
+        DataError: as the layout's `index`; or a record's id, group or file isn't a plain name.
+    """
+    records = tuple(layout.index(root))
+    for record in records:
+        place = f"{root}: record {record.id!r}: the"
+        require_name(record.id, f"{place} id")
+        require_name(record.group, f"{place} group")
+        require_name(record.image, f"{place} image")
+        if record.label is not None:
+            require_name(record.label, f"{place} label")
+    return records
+
+
+def require_name(name: object, what: str) -> None:
+    """Raise DataError for a name that isn't text, is empty, or has control characters."""
+    if not isinstance(name, str) or not name or has_controls(name):
+        raise DataError(
+            f"{what}: expected text without control characters, got {name!r}; "
+            "rename it, or correct the layout"
+        )
 
 
 def file_fingerprint(dataset: Dataset, cache: Path) -> str:
@@ -270,7 +299,7 @@ def file_state(path: Path) -> str:
 def load_hashes(cache: Path) -> dict[str, str]:
     """The cached hashes; {} where there are none or the file is damaged."""
     try:
-        hashes = json.loads(cache.read_text())
+        hashes = json.loads(cache.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return hashes if isinstance(hashes, dict) else {}

@@ -20,13 +20,19 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from usbench.errors import ConfigError, UsbenchError, in_one_line
+from usbench.io.yaml_file import read_yaml
 
 Composed = dict[str, Any]  # a composed configuration as plain data, not yet validated
 
@@ -91,7 +97,11 @@ def begin_composing(config_dir: Path | None = None) -> Iterator[list[str]]:
 
     Yields:
         The overrides that name it, which each `compose` needs.
+
+    Raises:
+        ConfigError: a file in it can't be read.
     """
+    check_config_dir(config_dir)
     search_path = []
     if config_dir:
         search_path = [f"hydra.searchpath=[{quote(f'file://{config_dir.resolve()}')}]"]
@@ -135,6 +145,11 @@ def explain(error: Exception, declared: Callable[[str], Iterable[str]] = no_keys
     Args:
         declared: the keys that may stand below a path though no YAML spells them out.
     """
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override}: expected KEY=VALUE; a value with other characters than those of "
+            "names goes into quotes of its own, such as \"KEY='a (b)'\""
+        )
     if isinstance(error.__cause__, (ConfigAttributeError, ConfigKeyError)):
         return explain_key(error.__cause__, declared)
     missing = error.missing_cfg_file if isinstance(error, MissingConfigException) else None
@@ -187,6 +202,27 @@ def check_names(keys: Iterable[str]) -> None:
         if first not in known:
             nearest = difflib.get_close_matches(first, known, 1, cutoff=0)[0]
             raise ConfigError(f"{key}: no such key; did you mean {nearest}? See usbench keys")
+
+
+def check_config_dir(folder: Path | None) -> None:
+    """Read the YAML files of a user's configuration, of which Hydra would name no line.
+
+    Raises:
+        ConfigError: there is no such folder, or one of its files isn't a mapping of plain values.
+    """
+    if folder is None:
+        return
+    try:
+        is_folder = folder.is_dir()
+    except OSError:  # a name that is too long
+        is_folder = False
+    if not is_folder:
+        raise ConfigError(f"--config-dir {folder}: no such folder")
+    folders = [folder.glob("*.yaml"), *((folder / group).rglob("*.yaml") for group in GROUPS)]
+    for path in sorted(itertools.chain(*folders)):
+        content = read_yaml(path)
+        if content is not None and not isinstance(content, dict):
+            raise ConfigError(f"{path}: expected keys with values, got {type(content).__name__}")
 
 
 def build(node: Mapping[str, object], **arguments: object) -> Any:

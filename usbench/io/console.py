@@ -5,11 +5,13 @@ Progress is a bar in a terminal; elsewhere it is a line at least once a minute.
 
 from __future__ import annotations
 
+import io
+import sys
 import textwrap
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich import box
 from rich.cells import cell_len
@@ -24,24 +26,57 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from usbench.io.plain_text import escape_controls
 from usbench.io.progress import ProgressLines
 
 T = TypeVar("T")
 MOST_COLUMNS = 1000  # of a line in a file
+OUTPUT = "standard output"
 FIGURE = set("0123456789.,–-% ")  # what a cell of figures is made of
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class PlainConsole(Console):
+    """A console to which names and messages are text: no markup, no emoji codes, no controls."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def print(self, *objects: object, **options: Any) -> None:
+        """Print; an error of the output names it."""
+        try:
+            super().print(*objects, **options)
+        except OSError as error:
+            error.filename = error.filename or OUTPUT
+            raise
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Every text that is printed, alone or in a table, comes through here."""
+        return super().render_str(escape_controls(text), **options)
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command, rather than end the process here."""
+        raise
+
+
+out = PlainConsole(soft_wrap=True)
+err = PlainConsole(soft_wrap=True, stderr=True)
 
 
 def say(text: str) -> None:
     """One line on stdout."""
-    out.print(text, markup=False)
+    out.print(text)
 
 
 def warn(text: str) -> None:
     """One line on stderr."""
-    err.print(text, markup=False)
+    err.print(text)
+
+
+def accept_any_text() -> None:
+    """Print what the terminal's encoding lacks as an escape, such as \\u2026, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class Bar:
@@ -49,7 +84,7 @@ class Bar:
 
     def __init__(self, progress: Progress, title: str, total: int | None, unit: str) -> None:
         self._progress = progress
-        self._task = progress.add_task(title, total=total, part="", note="")
+        self._task = progress.add_task(escape_controls(title), total=total, part="", note="")
         self._lines = ProgressLines(title, total, unit, time.monotonic, self._write)
 
     def skip(self, units: float) -> None:
@@ -64,7 +99,7 @@ class Bar:
             note: what to say about them.
             by: their number.
         """
-        self._progress.update(self._task, advance=by, part="", note=note)
+        self._progress.update(self._task, advance=by, part="", note=escape_controls(note))
         self._lines.step(note, by)
 
     def watch(self, items: Iterable[T], total: int, name: str) -> Iterator[T]:
@@ -75,7 +110,7 @@ class Bar:
 
     def pulse(self, part: str) -> None:
         """Some part of a unit is done, such as batch 3/20."""
-        self._progress.update(self._task, part=part)
+        self._progress.update(self._task, part=escape_controls(part))
         self._lines.pulse(part)
 
     def _write(self, line: str) -> None:
@@ -94,12 +129,12 @@ def bar(title: str, total: int | None, unit: str = "") -> Iterator[Bar]:
             that is soon over says nothing where stderr is no terminal.
     """
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[part]}"),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[part]}", markup=False),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
         yield Bar(progress, title, total, unit)
@@ -137,16 +172,16 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> N
     for n, name in enumerate(header):
         figures = all(set(line[n]) <= FIGURE for line in lines)
         grid.add_column(
-            Text(name),
+            name,
             justify="right" if figures else "left",
             no_wrap=n == 0 or figures,
             overflow="fold",  # a long path is broken, not shortened
         )
     for line in lines:
-        grid.add_row(*map(Text, line))
-    out.print(Text(title, style="bold"))
+        grid.add_row(*line)
+    out.print(title, style="bold")
     # A file has no width: there a table is as wide as it needs.
-    wide = Console(file=out.file, width=MOST_COLUMNS, highlight=False)
+    wide = PlainConsole(file=out.file, width=MOST_COLUMNS)
     (out if out.is_terminal else wide).print(grid)
 
 

@@ -41,7 +41,9 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write one file so that a reader sees the old content or the new, never a part of it."""
     with replacing(path) as part:
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        part.write_bytes(
+            content.encode(errors="backslashreplace") if isinstance(content, str) else content
+        )
 
 
 def write_all(files: Mapping[Path, bytes]) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable
 
+from usbench.io.plain_text import quote_cell
 from usbench.leaderboard.rows import Agreement, Row, RowScore
 
 # fmt: off
@@ -29,7 +30,8 @@ def to_csv(rows: Iterable[Row]) -> str:
     for row in rows:
         facts = row_facts(row)
         for score, figure in sorted(row.scores.items()) or [("", RowScore(()))]:
-            table.writerow({**facts, **score_facts(row, score, figure)})
+            line = {**facts, **score_facts(row, score, figure)}
+            table.writerow({name: quote_cell(value) for name, value in line.items()})
     return text.getvalue()
 
 

@@ -14,12 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-import yaml
-
 from usbench.datasets.codecs.readers import is_number
 from usbench.datasets.config import CORRELATIONS
-from usbench.errors import DataError, in_one_line
+from usbench.errors import DataError
 from usbench.io.files import JsonObject
+from usbench.io.yaml_file import read_yaml
 from usbench.leaderboard.agreement import TOLERANCE
 from usbench.leaderboard.rows import Row
 from usbench.types import TASKS, Task
@@ -102,12 +101,7 @@ def datasets_by_name(
 
 def read_dataset(path: Path) -> DatasetSummary:
     """One dataset. Raises what `read_datasets` raises."""
-    try:
-        content = yaml.safe_load(path.read_text("utf-8")) or {}
-    except (OSError, yaml.YAMLError, ValueError) as error:
-        raise DataError(
-            f"{path}: expected YAML, got a damaged file ({in_one_line(error)})"
-        ) from error
+    content = read_yaml(path, DataError) or {}
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a mapping of keys, got {type(content).__name__}")
     published = [

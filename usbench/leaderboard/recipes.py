@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-import yaml
-
 from usbench.datasets.sizes import fit_size
+from usbench.io.yaml_file import read_yaml
 from usbench.leaderboard.settings import Node, flatten, node_at, read_settings
 from usbench.results.result import Result
 
@@ -26,7 +25,7 @@ def read_configs(*folders: Path) -> Configs:
     for group, nodes in configs.items():
         for folder in folders:
             for path in sorted((folder / group).glob("*.yaml")):
-                node = yaml.safe_load(path.read_text("utf-8"))
+                node = read_yaml(path)
                 if isinstance(node, dict):
                     nodes[path.stem] = node
     return configs

@@ -17,12 +17,14 @@ import hashlib
 import io
 import json
 import math
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from usbench.errors import DataError, RunError
 from usbench.io.files import write_all
+from usbench.io.plain_text import quote_cell, unquote_cell
 from usbench.metrics.scores import Cell, TableRow
 from usbench.results.result import Result
 from usbench.results.schema import fault, schema
@@ -179,7 +181,9 @@ def encode_result(result: Result) -> bytes:
     content = result.to_json()
     order = [*schema()["properties"], *sorted(content)]
     ordered = {name: content[name] for name in order if name in content}
-    return (json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode(
+        errors="backslashreplace"
+    )
 
 
 # ---- case tables
@@ -191,11 +195,14 @@ def table_path(path: Path) -> Path:
 
 
 def encode_cell(value: object, column: str) -> str:
-    """A cell of the table: "" for null, 1 or 0 for a bool, nine digits (as float32) for a float."""
+    """A cell of the table: "" for null, 1 or 0 for a bool, nine digits (as float32) for a float.
+
+    Text that a spreadsheet would compute is quoted, which `read_cases` undoes.
+    """
     if value is None:
         return ""
     if isinstance(value, str):
-        return value
+        return quote_cell(value)
     plain = value.item() if hasattr(value, "item") else value  # a NumPy scalar
     if isinstance(plain, float):
         if not math.isfinite(plain):
@@ -263,9 +270,12 @@ def read_cases(path: Path, result: Result) -> list[dict[str, str]]:
         return []
     packed = read_table(path, result)
     try:
-        header, *lines = list(csv.reader(io.StringIO(gzip.decompress(packed).decode()))) or [[]]
-    except (OSError, EOFError, ValueError) as error:
+        text = gzip.decompress(packed).decode()
+        header, *lines = list(csv.reader(io.StringIO(text))) or [[]]
+    except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
         raise damaged_table(path, result, error) from error
+    if "'" in text:
+        lines = [list(map(unquote_cell, line)) for line in lines]
     try:
         return [dict(zip(header, line, strict=True)) for line in lines]
     except ValueError as error:

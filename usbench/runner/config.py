@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
+from types import UnionType
 from typing import Literal
 
 import yaml
@@ -24,6 +25,22 @@ from usbench.types import Task
 
 NAME = "config.yaml"  # in the run's folder
 HIDDEN = ("root", "runs", "results", "debug", "tracking")  # of no interest elsewhere
+TYPES: Mapping[str, type | UnionType] = {  # of the values that nothing else checks
+    "dataset": dict,
+    "task": str,
+    "model": dict,
+    "metric": dict,
+    "recipe": str | None,
+    "fold": int | None,
+    "seed": int | None,
+    "device": str,
+    "precision": str,
+    "threads": int,
+    "phantom": bool,
+    "weights": dict | None,
+    "transfer": dict | None,
+    "tuned": dict | None,
+}
 HIDDEN_DATASET = ("access", "title", "citation", "root")  # the dataset's YAML has them
 
 
@@ -181,8 +198,13 @@ class RunConfig:
         Args:
             content: from `to_mapping`, or the `config` of a result.
             places: what the `config` of a result lacks (root, runs, results, tracking, debug).
+
+        Raises:
+            ConfigError: a key is missing, unknown, or has a value of another type.
         """
         values: JsonObject = {**content, **places}
+        check_values(cls, values, TYPES)
+        check_values(ModelConfig, values["model"], {}, "model")
         values["dataset"] = DatasetConfig.from_mapping(values["dataset"])
         values["model"] = ModelConfig(**values["model"])
         for name in ("root", "runs", "results"):
@@ -199,6 +221,28 @@ class RunConfig:
         return cls(**values)
 
 
+def check_values(
+    cls: type[RunConfig | ModelConfig],
+    values: Mapping[str, object],
+    types: Mapping[str, type | UnionType],
+    where: str = "",
+) -> None:
+    """Raise ConfigError where values don't fit a dataclass's fields, or aren't of the types."""
+    prefix = f"{where}." if where else ""
+    known = {item.name: item.default is MISSING for item in fields(cls)}
+    for name in values:
+        if name not in known:
+            raise ConfigError(f"key {prefix}{name}: expected a key of a run, got an unknown one")
+    for name, is_required in known.items():
+        if is_required and name not in values:
+            raise ConfigError(f"key {prefix}{name}: expected a value, got none")
+    for name, kind in types.items():
+        value = values.get(name)
+        if not isinstance(value, kind):
+            kinds = str(getattr(kind, "__name__", kind))
+            raise ConfigError(f"key {prefix}{name}: expected {kinds}, got {value!r:.80}")
+
+
 def write_config(content: JsonObject, path: Path) -> None:
     """Write a configuration as YAML, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -208,11 +252,16 @@ def write_config(content: JsonObject, path: Path) -> None:
 def read_config(path: Path) -> RunConfig:
     """Read a run's configuration. Raises ConfigError where the file isn't one."""
     try:
-        return RunConfig.from_mapping(yaml.safe_load(path.read_text()))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
+        content = yaml.safe_load(path.read_text("utf-8"))
+        if not isinstance(content, dict):
+            raise ConfigError(f"expected keys with values, got {type(content).__name__}")
+        return RunConfig.from_mapping(content)
+    except (OSError, yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ConfigError(
             f"{path}: expected a run's configuration: {in_one_line(error)}"
         ) from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: expected a run's configuration: {error}") from error
 
 
 def with_threads(config: RunConfig) -> RunConfig:

@@ -18,12 +18,13 @@ from usbench.models.recipe_keys import Keys, Section
 from usbench.runner.recipes import CHOICE, MODEL_KEYS, load_recipe_keys
 
 
-def declared_keys(path: str, arguments: Sequence[str]) -> Sequence[str]:
+def declared_keys(path: str, arguments: Sequence[str], config_dir: Path | None) -> Sequence[str]:
     """The keys that may stand below a path.
 
     Args:
         path: such as dataset.split.
         arguments: the command's, which choose the dataset and the model.
+        config_dir: a further folder of configuration.
     """
     match path.split("."):
         case ["dataset"]:
@@ -37,26 +38,17 @@ def declared_keys(path: str, arguments: Sequence[str]) -> Sequence[str]:
         case ["model"]:
             return MODEL_KEYS
         case ["model", "recipes", _, *sections]:
-            return list(section_keys(chosen_recipe_keys(arguments), sections))
+            return list(section_keys(chosen_recipe_keys(arguments, config_dir), sections))
     return ()
 
 
-def chosen_recipe_keys(arguments: Sequence[str]) -> Keys:
+def chosen_recipe_keys(arguments: Sequence[str], config_dir: Path | None) -> Keys:
     """The recipe keys that the chosen model declares; none where that can't be told."""
     choices = [argument for argument in arguments if CHOICE.match(argument)]
     try:
-        return load_recipe_keys(compose_alone(choices, given_config_dir(arguments))["model"]) or {}
+        return load_recipe_keys(compose_alone(choices, config_dir)["model"]) or {}
     except ConfigError:
         return {}
-
-
-def given_config_dir(arguments: Sequence[str]) -> Path | None:
-    """The folder that Hydra's --config-dir names."""
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
-        option, equals, value = argument.partition("=")
-        if option in ("--config-dir", "-cd"):
-            return Path(value if equals else following)
-    return None
 
 
 def section_keys(keys: Keys, sections: Sequence[str]) -> Keys:

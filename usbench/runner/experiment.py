@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from usbench.datasets.dataset import Samples
-from usbench.errors import ConfigError, RunError
+from usbench.errors import ConfigError, RunError, UsbenchError, in_one_line
 from usbench.io.config import build
 from usbench.metrics.scores import Scores
 from usbench.results import scoring
@@ -185,15 +185,24 @@ def restore_model(config: RunConfig) -> Model:
     """A finished run's model with its best weights.
 
     Raises:
-        RunError: the weights aren't there.
+        RunError: the weights aren't there, or aren't this model's.
     """
-    if not sorted(config.run_dir.glob("best.*")):
+    weights = sorted(config.run_dir.glob("best.*"))
+    if not weights:
         raise RunError(
             f"{config.run_dir}: expected the weights of a finished run (best.*), got none; "
             "run it again"
         )
     model, run = build_model(config, Journal(config.run_dir / LOG, Untracked()))
-    model.restore(run)
+    try:
+        model.restore(run)
+    except UsbenchError:
+        raise
+    except Exception as error:  # unpickling any bytes may raise anything
+        raise RunError(
+            f"{weights[0]}: expected this run's weights, got a damaged file "
+            f"({type(error).__name__}: {in_one_line(error)[:200]}); run it again with overwrite=true"
+        ) from error
     return model
 
 

@@ -19,6 +19,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,11 @@ class LockFile:
             file = cls(**json.loads(text))
         except (ValueError, TypeError):
             return cls()
-        return file if isinstance(file.token, str) else cls()
+        texts, numbers = (file.token, file.host, file.space), (file.pid, file.started, file.lease_s)
+        is_typed = all(isinstance(text, str) for text in texts) and all(
+            isinstance(number, (int, float)) for number in numbers
+        )
+        return file if is_typed else cls()
 
     def is_alive(self) -> bool:
         """Whether its process runs; True where that can't be seen from here."""
@@ -68,6 +73,15 @@ class Holder(LockFile):
 
     silent_s: float = 0.0
     stale: bool = False
+
+    def describe(self) -> str:
+        """Which process it is, and since when it runs."""
+        since = ""
+        if self.started:
+            since = (
+                f" (since {time.strftime('%Y-%m-%d %H:%M:%S %Z', time.localtime(self.started))})"
+            )
+        return f"process {self.pid} on {self.host}{since}"
 
 
 def lease_seconds() -> float:

@@ -110,7 +110,7 @@ def run_status(address: RunAddress, now: float | None = None) -> RunStatus:
         return RunStatus("stale" if holder.stale else "running", reason, lost=lost)
     if result:
         return RunStatus("failed", str(result.reason), lost=lost)
-    with suppress(OSError, ValueError, KeyError):
-        refused = json.loads((folder / REFUSED).read_text())
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        refused = json.loads((folder / REFUSED).read_text("utf-8"))
         return RunStatus(refused["state"], refused["reason"], lost=lost)
     return RunStatus("missing", damaged, lost=lost)

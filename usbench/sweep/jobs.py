@@ -139,14 +139,18 @@ def read_job(runs: Path, run_id: str) -> StoredJob:
     """A stored job. Raises ConfigError where there is none."""
     path = runs / FOLDER / f"{run_id}.yaml"
     try:
-        content: JsonObject = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
+        content: JsonObject = yaml.load(path.read_text("utf-8"), Loader=yaml.CSafeLoader)
         config = RunConfig.from_mapping(content.pop("config"))
         evaluations = tuple(map(RunConfig.from_mapping, content.pop("evaluations")))
         return StoredJob(Plan(config, evaluations), **content)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{path}: expected a run stored by a sweep ({in_one_line(error)})"
         ) from error
+
+
+PLAN_TEXTS = ("name", "skipped", "failed")  # keys of a plan's job
+RUN_TEXTS = ("dataset", "task", "model", "run_id", "results")  # keys of a job's run
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,11 @@ class PlannedJob:
 
     @classmethod
     def from_json(cls, content: JsonObject, runs: Path) -> PlannedJob:
-        """A job of a plan. runs: where the runs' folders are now."""
+        """A job of a plan. runs: where the runs' folders are now. TypeError for other types."""
+        for node, keys in ((content, PLAN_TEXTS), *((run, RUN_TEXTS) for run in content["runs"])):
+            for key in keys:
+                if not isinstance(node[key], str):
+                    raise TypeError(f"{key}: {node[key]!r:.80} where a text was expected")
         addresses = [
             RunAddress(**{**node, "runs": runs.absolute(), "results": Path(node["results"])})
             for node in content["runs"]
@@ -194,10 +202,12 @@ def read_plan(runs: Path, path: Path | None = None) -> list[PlannedJob]:
     plans = sorted(folder.glob("plan-*.json"), key=lambda plan: plan.stat().st_mtime_ns)
     path = path or (plans[-1] if plans else folder / "plan-*.json")
     try:
-        return [PlannedJob.from_json(job, runs) for job in json.loads(path.read_text())["jobs"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = json.loads(path.read_text("utf-8"))
+        return [PlannedJob.from_json(job, runs) for job in content["jobs"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise DataError(
-            f"{path}: expected the plan of a sweep ({error}); begin one with -m or sweep="
+            f"{path}: expected the plan of a sweep, got {reason}; begin one with -m or sweep="
         ) from error
 
 

@@ -674,7 +674,7 @@ def test_500_results_stay_under_3_mb_and_are_paged(tmp_path, browser):
 
 def test_data_can_t_end_their_element_and_libraries_can_t_either(tmp_path, monkeypatch):
     text = document.as_json({"a": "</script><!--", "b": "\u2028"})
-    assert "<" not in text and json.loads(text) == {"a": "</script><!--", "b": "\u2028"}
+    assert "<" not in text and json.loads(text) == {"a": "</script><!--", "b": "\\u2028"}
     monkeypatch.setattr(document, "ASSETS", tmp_path)
     document.asset.cache_clear()
     (tmp_path / "x.js").write_text('const end = "</SCRIPT>";')

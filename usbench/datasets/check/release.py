@@ -30,7 +30,7 @@ from usbench.datasets.check.leakage import (
 )
 from usbench.datasets.codecs.image import ImageError
 from usbench.datasets.config import DatasetConfig
-from usbench.datasets.dataset import require_fit
+from usbench.datasets.dataset import index_release, require_fit
 from usbench.errors import ConfigError, DataError, UsbenchError
 from usbench.io.console import track
 from usbench.types import SPLITS, Layout, Record, Split, Task
@@ -145,7 +145,7 @@ def open_views(
             report.findings.append(Finding(level, "view", f"{task}: not checked; {reason}"))
             continue
         try:
-            records = tuple(layout.index(root))
+            records = index_release(layout, root)
         except DataError as error:
             report.findings.append(finding_of_error(f"index of {task}", error, root))
         else:

@@ -22,6 +22,7 @@ from usbench.datasets.codecs import rle
 from usbench.datasets.codecs.readers import is_number, read_json, read_name, read_pixels, require
 from usbench.errors import DataError
 from usbench.io.files import JsonObject, replacing
+from usbench.io.plain_text import has_controls
 from usbench.types import Masks, Target
 
 AddLine = Callable[[str], None]
@@ -181,6 +182,8 @@ def read_images(path: Path) -> list[ImageEntry]:
             own_id,
         )
         require(isinstance(group, str), where, "a group", group)
+        plain_group = not has_controls(str(group))
+        require(plain_group, where, "a group without control characters", group)
         require(name not in images, where, "a file_name of its own", name)
         height, width = read_pixels(where, entry)
         images[name] = ImageEntry(

@@ -16,6 +16,7 @@ from typing import Any, TypeGuard
 from usbench.datasets.codecs.image import MOST_PIXELS
 from usbench.errors import DataError
 from usbench.io.files import JsonObject
+from usbench.io.plain_text import has_controls
 
 LARGEST = 1e6  # px of a coordinate, far outside any image
 NUMBERS = frozenset({int, float})  # of JSON; a bool is neither
@@ -166,6 +167,7 @@ def read_name(where: str, entry: JsonObject, key: str) -> str:
     """A name in a JSON object; DataError for anything but a text, or an empty one."""
     value = entry.get(key)
     require(isinstance(value, str) and value != "", where, f"a {key}", value)
+    require(not has_controls(str(value)), where, f"a {key} without control characters", value)
     return str(value)
 
 

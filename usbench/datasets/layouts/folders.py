@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from usbench.datasets.codecs import image
 from usbench.errors import DataError
+from usbench.io.plain_text import has_controls
 from usbench.types import Record, Sample, Split, Target
 
 Kind = TypeVar("Kind", bound=Target)
@@ -96,7 +97,8 @@ def list_files(folder: Path, *suffixes: str) -> dict[str, Path]:
     """Files of these suffixes by stem, sorted; hidden ones (._a.png) aren't the release's.
 
     Raises:
-        DataError: the folder isn't there or two files share a stem.
+        DataError: the folder isn't there, two files share a stem, or a name isn't UTF-8 or has
+            control characters.
     """
     if not folder.is_dir():
         raise DataError(
@@ -107,6 +109,11 @@ def list_files(folder: Path, *suffixes: str) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in suffixes or path.name.startswith(".") or not path.is_file():
             continue
+        if has_controls(path.name):
+            raise DataError(
+                f"{folder}: expected file names in UTF-8 without control characters, got "
+                f"{path.name!r}; rename it"
+            )
         if path.stem in files:  # a.png and a.PNG
             raise DataError(
                 f"{path}: expected an id of its own, got {path.stem!r} twice (also "

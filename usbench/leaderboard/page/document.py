@@ -14,6 +14,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from usbench.io.plain_text import escape_controls, escape_markdown
 from usbench.results.format import format_interval, format_value, format_with_interval
 
 FOLDER = Path(__file__).resolve().parent
@@ -28,6 +29,7 @@ def templates() -> Environment:
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
         auto_reload=False,  # templates stay as they are while pages are rendered
+        finalize=show_plainly,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -35,7 +37,7 @@ def templates() -> Environment:
         "score": format_value,
         "interval": format_interval,
         "with_interval": format_with_interval,
-        "cell": escape_cell,
+        "cell": escape_markdown,
     }
     return environment
 
@@ -45,9 +47,9 @@ def render(template: str, **values: object) -> str:
     return templates().get_template(template).render(values)
 
 
-def escape_cell(text: str) -> str:
-    """Text that can't break out of a cell of a Markdown table."""
-    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+def show_plainly(value: object) -> object:
+    """What a template prints for a value: text without control characters; markup of ours as is."""
+    return escape_controls(value) if type(value) is str else value
 
 
 @cache
@@ -71,5 +73,5 @@ def as_json(data: object) -> Markup:
         ValueError: a number isn't finite.
     """
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    text = text.replace("<", "\\u003c")
-    return Markup(text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
+    text = escape_controls(text, escape="\\\\")  # a JSON string shows an escaped backslash
+    return Markup(text.replace("<", "\\u003c"))
