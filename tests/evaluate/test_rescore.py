@@ -87,7 +87,7 @@ def test_a_newer_rule_is_scored_from_the_case_table_where_the_predictions_are_go
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("since", [1, 2])
+@pytest.mark.parametrize("since", [2, 3])
 def test_average_precision_too_unless_boxes_are_matched_otherwise_now(
     compose, tmp_path, monkeypatch, since
 ):
@@ -97,7 +97,7 @@ def test_average_precision_too_unless_boxes_are_matched_otherwise_now(
     curve = Curve("left", lambda values: box_protocols.COCO_CURVE.area(values) / 2)
     halved = replace(
         box_protocols.BOX_PROTOCOLS["coco"],
-        version=2,
+        version=3,
         curve=curve,
         description="halved",
         matched_since=since,
@@ -107,10 +107,10 @@ def test_average_precision_too_unless_boxes_are_matched_otherwise_now(
     monkeypatch.setattr(detect_scorer, "ALL_AREAS_COCO", all_areas)
     report = rescore_all(config.results, config.runs, phantom=True)
     new = load_result(path)
-    if since == 2:
+    if since == 3:
         assert list(report.skipped) == [path] and new == old
         return
-    assert report.changed == [path] and new.protocol.version == 2
+    assert report.changed == [path] and new.protocol.version == 3
     assert new.protocol.description.startswith("halved")
     for name, figure in old.scores.items():
         is_halved = name.startswith("map50") or name == "map75"

@@ -119,7 +119,9 @@ def check_comparable(path: Path, result: Result, first_path: Path, first: Result
         "task": (first.task, result.task),
         "fold": (first.fold, result.fold),
         "trained_on": (first.trained_on, result.trained_on),
-        "protocol": (first.protocol.name, result.protocol.name),
+        "protocol": tuple(
+            f"{each.protocol.name} {each.protocol.version}" for each in (first, result)
+        ),
     }
     for name, (expected, got) in pairs.items():
         if got != expected:

@@ -64,7 +64,7 @@ def detection_figures(matches: Matches, confidence: float, draws: Draws) -> Figu
 
 def count_boxes(matches: Matches, confidence: float) -> Values:
     """(N, 3) true positives, false positives and targets of each image, at this confidence."""
-    confident = matches.score >= np.float32(confidence)
+    confident = matches.score >= confidence
     hit = matches.hit[IOU_50] & confident
     wrong = _counted(matches) & ~matches.hit[IOU_50] & confident
     size = len(matches.targets)
