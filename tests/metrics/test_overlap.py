@@ -420,6 +420,39 @@ def test_overlapping_planes_are_counted_each_for_itself():
     assert scorer.result().protocol.scores["dice"].value == pytest.approx((1 + 4 / 7) / 2)
 
 
+def test_n_and_groups_are_those_with_a_value_by_hand():
+    """Ten images of five groups: class a is in all, b in two images of one group."""
+    scorer = SegmentScorer(["a", "b"], ["usbench", "pooled", "image-first", "kidneyus"])
+    for n in range(10):
+        planes = np.zeros((2, 4, 4), bool)
+        planes[0, 1], planes[1, 2] = True, n < 2
+        scorer.update(str(n), str(n // 2), Masks(planes), Masks(planes))
+    main, *others = scorer.result().protocols
+    assert {
+        name: (main.per_class["b"][name].n, main.per_class["b"][name].groups)
+        for name in (
+            "dice",
+            "pooled_dice",
+            "precision",
+            "recall",
+            "empty_false_positive_rate",
+            "hd95_px",
+            "hd95_px:penalty",
+            "undefined_px",
+        )
+    } == {
+        **dict.fromkeys(("dice", "pooled_dice", "precision", "recall"), (2, 1)),
+        **dict.fromkeys(("hd95_px", "hd95_px:penalty", "undefined_px"), (2, 1)),
+        "empty_false_positive_rate": (8, 4),
+    }
+    assert (main.scores["dice"].n, main.scores["dice"].groups) == (10, 5)
+    assert (main.scores["hd95_px"].n, main.scores["hd95_px"].groups) == (10, 5)
+    rate = main.scores["empty_false_positive_rate"]
+    assert (rate.n, rate.groups) == (8, 4) and rate.interval.endswith("5 groups, got 4")
+    of_b = {protocol.name: protocol.per_class["b"]["dice"] for protocol in others}
+    assert [(figure.n, figure.groups) for figure in of_b.values()] == [(2, 1), (2, 1), (10, 5)]
+
+
 def test_a_set_without_a_case_is_undefined():
     """Such as the images without the leak, where every image leaks."""
     for name in mask_protocols.MASK_PROTOCOLS:

@@ -135,7 +135,7 @@ def rescore(result: Result, runs: Path) -> tuple[Result, Cases]:
     run = open_stored_run(result, runs)
     config, scores = with_current_notes(run.config), run.score()
     cases = store.hash_case_ids(scores.cases, config.dataset.redistribute, config.dataset.name)
-    return build_result(result, reported_scores(config, run.dataset, scores)), cases
+    return build_result(result, reported_scores(config, scores)), cases
 
 
 def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | None:
@@ -170,7 +170,6 @@ def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | Non
     new = report_scores(
         scores,
         result.primary.name,
-        len({row["group"] for row in rows}),
         run_protocol_description(config, scores.protocol.description),
     )
     others = {protocol.name: protocol for protocol in (*result.protocols[1:], *new.protocols[1:])}
@@ -231,8 +230,9 @@ class RescoreReport:
 def rescore_all(folder: Path, runs: Path, phantom: bool) -> RescoreReport:
     """Rescore every finished run of ours, and others' predictions; nothing is trained.
 
-    A result is rewritten only where something of it changes. One whose predictions or data are
-    gone stays as it is; the leaderboard shows it apart where its protocol's version is old.
+    A result is rewritten only where something of it changes. Where its predictions or data are
+    gone, it is scored from its case table as far as that suffices; else it stays as it is, and the
+    leaderboard shows it apart from results of a newer version of its protocol.
     """
     report = RescoreReport()
     results = []
@@ -244,7 +244,7 @@ def rescore_all(folder: Path, runs: Path, phantom: bool) -> RescoreReport:
         try:
             new, cases = rescore(result, runs)
         except UsbenchError as error:
-            from_cases = rescore_from_cases(result, path) if is_outdated(result) else None
+            from_cases = rescore_from_cases(result, path)
             if from_cases is None:
                 report.skipped[path] = str(error)
                 continue
@@ -257,12 +257,3 @@ def rescore_all(folder: Path, runs: Path, phantom: bool) -> RescoreReport:
         store.save_result(folder, new, cases)
         report.changed.append(path)
     return report
-
-
-def is_outdated(result: Result) -> bool:
-    """Whether a protocol has a newer version than the one that the result was scored by."""
-    rules = {**MASK_PROTOCOLS, **BOX_PROTOCOLS}
-    return any(
-        scores.name in rules and rules[scores.name].version > scores.version
-        for scores in result.protocols
-    )

@@ -188,6 +188,12 @@ def measure_matches(
     }
 
 
+def of_size(name: str, matches: Sequence[Matches]) -> Matches:
+    """The matches of a figure's area range. matches: as for `measure_matches`."""
+    _, _, size = name.partition("_")
+    return matches[SIZES.index(size)] if size in SIZES else matches[0]
+
+
 def box_figures(
     protocol: BoxProtocol,
     matches: Sequence[Matches],
@@ -212,8 +218,9 @@ def box_figures(
         if name.endswith(SIZES[1:]):
             reason = class_reason = f"no truth is {name.split('_')[1]}"
         samples = resampled.get(name)
-        overall[name] = class_mean(class_values, images, reason, samples, draws)
-        figures = class_figures(class_values, [images] * len(classes), class_reason, samples, draws)
+        has_target = of_size(name, matches).targets > 0
+        overall[name] = class_mean(class_values, has_target, reason, samples, draws)
+        figures = class_figures(class_values, has_target, class_reason, samples, draws)
         for label, figure in zip(classes, figures, strict=True):
             per_class[label][name] = figure
     return overall, per_class

@@ -130,7 +130,7 @@ def point_figures(points: DrawnCases, unit: str, thresholds: Sequence[float]) ->
     reason = UNKNOWN_SIZE if points.cases else "no point is seen"
     return {
         f"mre_{unit}": case_figures.mean_figure(errors, draws, reason),
-        f"median_re_{unit}": case_figures.median_figure(errors, reason),
+        f"median_re_{unit}": case_figures.median_figure(errors, draws, reason),
         f"sd_re_{unit}": case_figures.sd_figure(
             errors, draws, "one point only" if errors else reason
         ),

@@ -196,7 +196,7 @@ class LandmarkScorer:
         cases = DrawnCases(self.cases, draw([case.group for case in self.cases]))
         scores = {**self._figures(cases), **self._length_figures()}
         target_score = {  # of the target itself as the prediction: shares are 1, errors 0
-            name: Figure(float(name.startswith(SHARES)), figure.n)
+            name: Figure(float(name.startswith(SHARES)), figure.n, groups=figure.groups)
             for name, figure in scores.items()
             if figure.value is not None
         }
