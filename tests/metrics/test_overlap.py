@@ -188,6 +188,22 @@ def test_a_stray_pixel_on_an_absent_class_exceeds_the_transformers_target_score(
     )  # nor the other rule
 
 
+@pytest.mark.parametrize("name", mask_protocols.MASK_PROTOCOLS)
+def test_no_prediction_exceeds_the_upper_bound_that_the_protocol_states(name):
+    """The target score, but for the transformer's Dice, whose bound is 1, as its description says."""
+    rng = np.random.default_rng(4)
+    targets = rng.random((3, 2, 6, 8)) < [[[[0.4]], [[0.0]]]]
+    protocol = mask_protocols.find_protocol(name)
+    for share in (0.0, 0.02, 0.3, 1.0):
+        pairs = [(target, target ^ (rng.random(target.shape) < share)) for target in targets]
+        actual = score_pairs(name, *pairs)
+        for figure, of_target in actual.target_score.items():
+            is_above = name == "kumar2025-transformer" and figure == "dice"
+            bound = 1.0 if is_above else of_target.value
+            assert actual.scores[figure].value <= bound + 1e-12
+    assert ("upper bound" in protocol.description) == (name == "kumar2025-transformer")
+
+
 @pytest.mark.parametrize(
     ("rule", "first", "target_score", "digits"),
     [("kumar2025-cnn", 0, 0.7175, 4), ("kumar2025-transformer", 1, 0.728, 3)],

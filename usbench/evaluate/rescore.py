@@ -172,7 +172,8 @@ def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | Non
         result.primary.name,
         run_protocol_description(config, scores.protocol.description),
     )
-    others = {protocol.name: protocol for protocol in (*result.protocols[1:], *new.protocols[1:])}
+    old = map(with_current_description, result.protocols[1:])
+    others = {protocol.name: protocol for protocol in (*old, *new.protocols[1:])}
     cases = [{name: value or None for name, value in row.items()} for row in rows]
     first = merge_protocols(result.protocol, new.protocols[0])
     return build_result(result, replace(new, protocols=(first, *others.values()))), cases
@@ -201,6 +202,14 @@ def merge_protocols(old: ProtocolScores, new: ProtocolScores) -> ProtocolScores:
         },
         target_score={**old.target_score, **new.target_score},
     )
+
+
+def with_current_description(scores: ProtocolScores) -> ProtocolScores:
+    """The scores with what the code says today of their protocol, where its version is the same."""
+    rule = {**MASK_PROTOCOLS, **BOX_PROTOCOLS}.get(scores.name)
+    if rule is None or rule.version != scores.version:
+        return scores
+    return replace(scores, description=rule.description)
 
 
 def with_current_notes(config: RunConfig) -> RunConfig:

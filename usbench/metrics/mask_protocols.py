@@ -136,7 +136,8 @@ _PROTOCOLS = (
         1,
         "foreground classes, masks at 128×128 (nearest); predicted and present: the value; "
         "predicted and absent: Dice 1, IoU 0; not predicted: 0; mean over images per class, then "
-        "over classes",
+        "over classes; the upper bound of Dice is 1, not the target_score: a stray pixel on each "
+        "absent class reaches it; that of IoU is the target_score",
         "128×128; false positives score Dice 1",
         kumar_transformer(dice, 1.0),
         kumar_transformer(iou, 0.0),
