@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from usbench.io.files import file_sha256
 from usbench.metrics import detect_scorer, segment_scorer
 from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO
 from usbench.metrics.mask_protocols import MASK_PROTOCOLS
-from usbench.metrics.scores import ProtocolScores, Scores
+from usbench.metrics.scores import Figures, ProtocolScores, Scores
 from usbench.results import scoring, store
 from usbench.results.build import build_result, report_scores
 from usbench.results.predictions import StoredPredictions, prediction_files, read_predictions
@@ -32,6 +33,7 @@ from usbench.runner.resolve import fingerprint
 from usbench.types import Split
 
 Cases = Sequence[store.Case]
+ROUNDING = 1e-8  # of a case table's numbers, relative
 
 
 # ---- a finished run in its folder
@@ -162,21 +164,30 @@ def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | Non
         assert clean is not None  # the result decides, not the rows
         scores = scoring.add_leak_free(scores, clean.protocol.scores)
     assert result.primary is not None  # it has a case table
-    # the folders are unknown here
-    config = RunConfig.from_mapping(
-        result.config, root="", runs="", results="", tracking="none", debug=False
-    )
-    config = with_current_notes(config)
-    new = report_scores(
-        scores,
-        result.primary.name,
-        run_protocol_description(config, scores.protocol.description),
-    )
+    description = describe_again(result, scores.protocol)
+    new = report_scores(scores, result.primary.name, description)
     old = map(with_current_description, result.protocols[1:])
-    others = {protocol.name: protocol for protocol in (*old, *new.protocols[1:])}
+    others = {protocol.name: protocol for protocol in old}
+    for protocol in new.protocols[1:]:
+        others[protocol.name] = merge_protocols(others[protocol.name], protocol)
     cases = [{name: value or None for name, value in row.items()} for row in rows]
     first = merge_protocols(result.protocol, new.protocols[0])
     return build_result(result, replace(new, protocols=(first, *others.values()))), cases
+
+
+def describe_again(result: Result, new: ProtocolScores) -> str:
+    """The description of a result that is scored from its case table.
+
+    Under the same version it stays: it also tells of figures that the table doesn't hold.
+    """
+    if new.version == result.protocol.version:
+        return result.protocol.description
+    # The folders are unknown here, and so are the weights of older results.
+    content = {"weights": None, **result.config}
+    config = RunConfig.from_mapping(
+        content, root="", runs="", results="", tracking="none", debug=False
+    )
+    return run_protocol_description(with_current_notes(config), new.description)
 
 
 def scores_from_cases(result: Result, rows: Sequence[Mapping[str, str]]) -> Scores | None:
@@ -196,12 +207,29 @@ def merge_protocols(old: ProtocolScores, new: ProtocolScores) -> ProtocolScores:
     """The new scores, and the old ones that the new ones lack."""
     return replace(
         new,
-        scores={**old.scores, **new.scores},
+        scores=merge_figures(old.scores, new.scores),
         per_class={
-            label: {**old.per_class[label], **part} for label, part in new.per_class.items()
+            label: merge_figures(old.per_class[label], part)
+            for label, part in new.per_class.items()
         },
-        target_score={**old.target_score, **new.target_score},
+        target_score=merge_figures(old.target_score, new.target_score),
     )
+
+
+def merge_figures(old: Figures, new: Figures) -> Figures:
+    """The new figures, and the old ones that the new ones lack.
+
+    A number that didn't change keeps its digits, which a case table rounds.
+    """
+    merged = {**old, **new}
+    for name in old.keys() & new.keys():
+        numbers = {}
+        for field_name in ("value", "low", "high"):
+            before, now = getattr(old[name], field_name), getattr(new[name], field_name)
+            is_same = None not in (before, now) and math.isclose(before, now, rel_tol=ROUNDING)
+            numbers[field_name] = before if is_same else now
+        merged[name] = replace(new[name], **numbers)
+    return merged
 
 
 def with_current_description(scores: ProtocolScores) -> ProtocolScores:
