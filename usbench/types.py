@@ -48,9 +48,8 @@ class Boxes:
 
     def select(self, chosen: NDArray[np.bool_], labels: NDArray[np.int64]) -> Boxes:
         """The boxes that are chosen (N,), with other labels."""
-        scores, areas = (
-            None if values is None else values[chosen] for values in (self.scores, self.areas)
-        )
+        scores = None if self.scores is None else self.scores[chosen]
+        areas = None if self.areas is None else self.areas[chosen]
         return Boxes(self.xyxy[chosen], labels, scores, areas)
 
     @staticmethod

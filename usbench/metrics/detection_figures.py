@@ -82,7 +82,7 @@ def confidence_figures(matches: Matches, confidence: float, draws: Draws) -> Fig
     counts = count_boxes(matches, confidence)
     values = box_rates(counts.sum(axis=0))
     resampled = box_rates(resample_sums(counts, draws))
-    has_box, has_target = counts[:, :2].any(axis=1), counts[:, 2] > 0
+    has_box, has_target = np.asarray(counts[:, :2].any(axis=1)), counts[:, 2] > 0
     counted = {  # name → (images, why there is none)
         "precision": (has_box, "no box of that confidence"),
         "recall": (has_target, "no truth"),
@@ -140,7 +140,7 @@ def image_auroc(matches: Matches, draws: Draws) -> Figure:
 
 def froc_figures(matches: Matches, draws: Draws) -> Figures:
     """Sensitivity at each rate of false positives per image: `sens_fppi_0.25` …"""
-    rates, has_target = np.array(FROC_RATES), matches.targets.any(axis=1)
+    rates, has_target = np.array(FROC_RATES), np.asarray(matches.targets.any(axis=1))
     values = sensitivities(matches, rates, np.ones((1, len(has_target))))[0]
     resampled = sensitivities(matches, rates, draws.case_weights)
     return {

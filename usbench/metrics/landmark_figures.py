@@ -91,7 +91,7 @@ def arc_weights(line: Path) -> NDArray[np.float64]:
     if not lengths.sum():
         return np.full(len(line), 1 / len(line))
     halves = np.concatenate([[0.0], lengths, [0.0]]) / 2
-    return (halves[:-1] + halves[1:]) / lengths.sum()
+    return np.asarray((halves[:-1] + halves[1:]) / lengths.sum())
 
 
 @dataclass(frozen=True)

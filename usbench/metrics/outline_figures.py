@@ -124,7 +124,8 @@ def _add_undefined(
     has_mask = np.array([NSD[unit] in case for case in flat], bool).reshape(shape)
     has_distance = np.array([f"hd_{unit}" in case for case in flat], bool).reshape(shape)
     undefined = has_mask & ~has_distance
-    columns = [(undefined, has_mask.any(axis=1)), *zip(undefined.T, has_mask.T, strict=True)]
+    has_any = np.asarray(has_mask.any(axis=1))
+    columns = [(undefined, has_any), *zip(undefined.T, has_mask.T, strict=True)]
     for figures, (is_undefined, counted) in zip([overall, *per_class], columns, strict=True):
         count = float(is_undefined.sum()) if has_mask.any() else math.nan
         figures[f"undefined_{unit}"] = Figure.of(count, counted, REASON[unit], draws=draws)

@@ -231,7 +231,8 @@ def class_mean(
     A case counts if it has a value of any class.
     """
     means = None if resampled is None else mean_defined(resampled, 1)
-    return Figure.of(float(mean_defined(values)), counted.any(axis=1), reason, means, draws)
+    has_any = np.asarray(counted.any(axis=1))
+    return Figure.of(float(mean_defined(values)), has_any, reason, means, draws)
 
 
 def figure_values(figures: Mapping[str, Figure]) -> dict[str, float | None]:
