@@ -268,8 +268,9 @@ def rescore_all(folder: Path, runs: Path, phantom: bool) -> RescoreReport:
     """Rescore every finished run of ours, and others' predictions; nothing is trained.
 
     A result is rewritten only where something of it changes. Where its predictions or data are
-    gone, it is scored from its case table as far as that suffices; else it stays as it is, and the
-    leaderboard shows it apart from results of a newer version of its protocol.
+    gone, it is scored from its case table as far as that suffices. Where that changes nothing, it
+    is reported as skipped, and the leaderboard shows it apart from results of a newer version of
+    its protocol.
     """
     report = RescoreReport()
     results = []
@@ -278,17 +279,18 @@ def rescore_all(folder: Path, runs: Path, phantom: bool) -> RescoreReport:
             results.append(result)
     for result in track(results, "rescoring", len(results)):
         path = store.result_path(folder, result)
+        obstacle = None
         try:
             new, cases = rescore(result, runs)
         except UsbenchError as error:
-            from_cases = rescore_from_cases(result, path)
-            if from_cases is None:
-                report.skipped[path] = str(error)
-                continue
-            new, cases = from_cases
+            obstacle = str(error)
+            new, cases = rescore_from_cases(result, path) or (result, ())
         table = hashlib.sha256(store.encode_cases(cases)).hexdigest() if cases else None
-        if new.to_json() == result.to_json() and table == result.cases_sha256:
-            report.unchanged.append(path)
+        if new.to_json() == result.to_json() and (obstacle or table == result.cases_sha256):
+            if obstacle:
+                report.skipped[path] = obstacle
+            else:
+                report.unchanged.append(path)
             continue
         new = replace(new, scored_by=machine.code_state(__version__))
         store.save_result(folder, new, cases)
