@@ -38,7 +38,6 @@ from usbench.leaderboard.page.screenshot import open_page
 from usbench.leaderboard.pooling import score_landmarks
 from usbench.metrics import segment_scorer
 from usbench.metrics.scores import Figures, ProtocolScores
-from usbench.results.build import with_groups
 from usbench.results.result import Code, Data, Machine, Primary, Result
 from usbench.results.store import Case, checked_path, encode_cell, files_of_result
 from usbench.types import Task
@@ -101,17 +100,14 @@ def draw_table(task: Task, n_cases: int, skill: float, *seed: int) -> list[Case]
     return rows
 
 
-def score_table(task: Task, cases: list[Case], groups: int) -> list[ProtocolScores]:
+def score_table(task: Task, cases: list[Case]) -> list[ProtocolScores]:
     """The table's own scores by two protocols, or by the one of landmarks."""
     rows = []
     for case in cases:
         rows.append({name: encode_cell(value, name) for name, value in case.items()})
-    protocols = (
-        segment_scorer.from_cases(rows, CLASSES, ("usbench", "pooled")).protocols
-        if task == "segment"
-        else score_landmarks(rows, CLASSES, {})
-    )
-    return [with_groups(scores, groups) for scores in protocols]
+    if task == "segment":
+        return list(segment_scorer.from_cases(rows, CLASSES, ("usbench", "pooled")).protocols)
+    return list(score_landmarks(rows, CLASSES, {}))
 
 
 def shift_scores(scores: ProtocolScores, shift: float) -> ProtocolScores:
@@ -222,7 +218,7 @@ def write_seeds(folder: Path, place: int, model: int, seeds: int, n_cases: int) 
     """
     task: Task = "landmark" if place % LANDMARKS_EVERY == LANDMARKS_EVERY - 1 else "segment"
     draw_cases = partial(draw_table, task, n_cases, 0.5 + 0.03 * model, place, model)
-    protocols, packed = score_table(task, draw_cases(), -(-n_cases // CASES_PER_GROUP)), 0
+    protocols, packed = score_table(task, draw_cases()), 0
     for seed in range(seeds):
         result = make_result(place, model, seed, task, protocols)
         path = checked_path(folder, result)

@@ -1,4 +1,4 @@
-"""Curves through knots: by hand, against SciPy and a circle, repeated knots, the step."""
+"""Curves through knots: by hand, against SciPy and a circle, repeated knots, the step. Boxes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
-from usbench.types import curve_through, resample_curve
+from usbench.types import Boxes, curve_through, resample_curve
 
 Places = NDArray[np.float64]
 
@@ -134,3 +134,10 @@ def test_any_knots_give_a_finite_curve_through_its_ends(places: list[tuple[float
     assert (
         len(line) == 1 or steps(line).max() < 1.6
     )  # a last step from .5 to 1.5 px where the curve is short
+
+
+def test_chosen_boxes_keep_their_scores_and_areas():
+    boxes = Boxes(np.eye(2, 4), np.zeros(2, np.int64), np.array([0.3, 0.7]), np.array([5.0, 6.0]))
+    chosen = boxes.select(np.array([False, True]), np.array([4]))
+    assert chosen.xyxy.tolist() == [[0, 1, 0, 0]] and chosen.labels.tolist() == [4]
+    assert chosen.scores.tolist() == [0.7] and chosen.areas.tolist() == [6.0]

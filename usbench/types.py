@@ -31,9 +31,12 @@ class Boxes:
         ValueError: the arrays' shapes disagree.
     """
 
-    xyxy: NDArray[np.float32]  # (N, 4)
+    # (N, 4), float32 from a net; float64 from a file, as COCO's rule compares IoU with thresholds
+    xyxy: NDArray[np.floating]
     labels: NDArray[np.int64]  # (N,) index into the view's classes
-    scores: NDArray[np.float32] | None = None  # (N,) in 0..1; None for a target
+    scores: NDArray[np.floating] | None = None  # (N,) in 0..1; None for a target
+    # (N,) px² that a target states, such as its mask's; None: the boxes' own
+    areas: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         shape = self.xyxy.shape
@@ -41,6 +44,13 @@ class Boxes:
         shape = self.labels.shape
         _require(shape == (len(self.xyxy),), f"labels: expected (N,), got {shape}")
         _require_shape("scores", self.scores, "(N,)", (len(self.xyxy),))
+        _require_shape("areas", self.areas, "(N,)", (len(self.xyxy),))
+
+    def select(self, chosen: NDArray[np.bool_], labels: NDArray[np.int64]) -> Boxes:
+        """The boxes that are chosen (N,), with other labels."""
+        scores = None if self.scores is None else self.scores[chosen]
+        areas = None if self.areas is None else self.areas[chosen]
+        return Boxes(self.xyxy[chosen], labels, scores, areas)
 
     @staticmethod
     def empty(scored: bool = False) -> Boxes:

@@ -17,7 +17,7 @@ from usbench.errors import DataError, RunError
 from usbench.evaluate.rescore import rescore, rescore_all
 from usbench.metrics import box_protocols, detect_scorer, mask_overlap, mask_protocols
 from usbench.metrics.average_precision import Curve
-from usbench.results.store import encode_cases, load_cases, load_result
+from usbench.results.store import encode_cases, load_cases, load_result, save_result
 from usbench.runner.config import RunConfig, read_config, write_config
 
 
@@ -86,8 +86,33 @@ def test_a_newer_rule_is_scored_from_the_case_table_where_the_predictions_are_go
     assert load_cases(path) and rescore_all(config.results, config.runs, True).skipped
 
 
+def test_n_and_groups_come_from_the_case_table_where_the_predictions_are_gone(run):
+    """A result of the same version of its protocol that states all images of the test set."""
+    config, path = run
+    expected = load_result(path)
+    old = replace(
+        expected,
+        protocols=tuple(
+            protocol.with_figures(
+                lambda figures: {
+                    name: replace(figure, n=99, groups=99) for name, figure in figures.items()
+                }
+            )
+            for protocol in expected.protocols
+        ),
+    )
+    cases = [{name: value or None for name, value in row.items()} for row in load_cases(path)]
+    save_result(config.results, old, cases)
+    shutil.rmtree(config.run_dir)
+    assert rescore_all(config.results, config.runs, phantom=True).changed == [path]
+    new = load_result(path)
+    assert new.protocol.scores["dice"] == expected.protocol.scores["dice"]
+    for name in ("dice", "nsd", "hd95_px", "empty_false_positive_rate"):
+        assert new.protocol.per_class["vessel"][name] == expected.protocol.per_class["vessel"][name]
+
+
 @pytest.mark.process
-@pytest.mark.parametrize("since", [1, 2])
+@pytest.mark.parametrize("since", [2, 3])
 def test_average_precision_too_unless_boxes_are_matched_otherwise_now(
     compose, tmp_path, monkeypatch, since
 ):
@@ -97,7 +122,7 @@ def test_average_precision_too_unless_boxes_are_matched_otherwise_now(
     curve = Curve("left", lambda values: box_protocols.COCO_CURVE.area(values) / 2)
     halved = replace(
         box_protocols.BOX_PROTOCOLS["coco"],
-        version=2,
+        version=3,
         curve=curve,
         description="halved",
         matched_since=since,
@@ -107,10 +132,10 @@ def test_average_precision_too_unless_boxes_are_matched_otherwise_now(
     monkeypatch.setattr(detect_scorer, "ALL_AREAS_COCO", all_areas)
     report = rescore_all(config.results, config.runs, phantom=True)
     new = load_result(path)
-    if since == 2:
+    if since == 3:
         assert list(report.skipped) == [path] and new == old
         return
-    assert report.changed == [path] and new.protocol.version == 2
+    assert report.changed == [path] and new.protocol.version == 3
     assert new.protocol.description.startswith("halved")
     for name, figure in old.scores.items():
         is_halved = name.startswith("map50") or name == "map75"

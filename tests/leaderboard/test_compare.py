@@ -13,6 +13,8 @@ import pytest
 from tests.helpers.finished import finish, moved
 from usbench.cli import compare, leaderboard
 from usbench.leaderboard import comparison
+from usbench.metrics import paired
+from usbench.metrics.bootstrap import draw
 from usbench.results.store import load_cases, load_result, save_result
 
 
@@ -25,33 +27,59 @@ def row(case: str, label: str, *counts: int | str) -> dict[str, str]:
     }
 
 
-def test_the_union_of_cases_by_hand():
-    """Image 1: both found something; 2: only the second fires where nothing is; 3: neither; 4:
-    nobody knows."""
-    first_table = [
+def test_dice_of_cases_by_hand():
+    """Image 1: target and prediction; 2: a false alarm; 3: neither; 4: nobody knows."""
+    rows = [
         row("1", "a", 2, 1, 1),
-        row("2", "a", 0, 0, 0),
-        row("3", "a", 0, 0, 0),
-        row("4", "a", "", "", ""),
-    ]
-    second_table = [
-        row("1", "a", 3, 0, 0),
         row("2", "a", 0, 9, 0),
         row("3", "a", 0, 0, 0),
         row("4", "a", "", "", ""),
     ]
-    first, second = comparison.dice_scores([first_table, second_table])
-    assert first[:2].tolist() == [4 / 6, 1.0] and second[:2].tolist() == [1.0, 0.0]
-    assert np.isnan(first[2:]).all() and np.isnan(second[2:]).all()
+    dice = comparison.dice_scores(rows)
+    assert dice[:2].tolist() == [4 / 6, 0.0] and np.isnan(dice[2:]).all()
 
 
-def test_seeds_are_averaged_case_by_case_first():
-    tables = [[row("1", "a", 1, 0, 0)], [row("1", "a", 0, 0, 1)], [row("1", "a", 1, 1, 0)]]
-    compared = comparison.measure_models("segment", ["x", "x", "y"], tables)
-    assert [(model.name, model.sums.tolist()) for model in compared] == [
-        ("x", [[0.5]]),
-        ("y", [[2 / 3]]),
+def test_seeds_of_a_model_by_hand():
+    """Seed 2 of x fires on image 2, where seed 1 and y are silent.
+
+    Alone, x scores 1 with seed 1 and (0 + 0) / 2 with seed 2. Beside y, image 2 counts for all.
+    """
+    tables = [
+        [row("1", "a", 1, 0, 0), row("2", "a", 0, 0, 0)],
+        [row("1", "a", 0, 0, 1), row("2", "a", 0, 3, 0)],
+        [row("1", "a", 1, 1, 0), row("2", "a", 0, 0, 0)],
     ]
+    first, second = comparison.measure_models("segment", ["x", "x", "y"], tables)
+    draws = draw(["1", "2"])
+    assert paired.score_model(first, draws) == 0.5
+    assert paired.score_model(second, draws) == pytest.approx(2 / 3)
+    (pair,) = paired.compare_models([first, second], draws)
+    assert pair.value == pytest.approx((0.5 + 0.5) / 2 - (2 / 3 + 1) / 2)
+
+
+def overpredict(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """A model that fires a pixel on everything besides what it finds."""
+    return [{**each, "fp": str(int(each["fp"]) + 1)} for each in rows]
+
+
+def test_a_third_model_that_overpredicts_changes_no_pair():
+    """Its false alarms made every image count for the other two: a pair's difference shrank."""
+    groups = [str(n // 4) for n in range(40)]
+    present = [n % 4 == 0 for n in range(40)]
+    near = [
+        row(str(n), "a", *((8, 1, 1) if there else (0, 0, 0))) for n, there in enumerate(present)
+    ]
+    far = [
+        row(str(n), "a", *((6, 3, 3) if there else (0, 0, 0))) for n, there in enumerate(present)
+    ]
+    two = comparison.measure_models("segment", ["near", "far"], [near, far])
+    three = comparison.measure_models(
+        "segment", ["near", "far", "third"], [near, far, overpredict(far)]
+    )
+    expected = comparison.compare_models(two, groups, True)
+    actual = comparison.compare_models(three, groups, True)
+    assert expected.pairs[0].value == pytest.approx(16 / 18 - 12 / 18)
+    assert expected.pairs[0] == actual.pairs[0] and expected.values == actual.values[:2]
 
 
 def test_only_points_count_among_landmarks():
@@ -199,4 +227,5 @@ def test_blank_masks_are_compared_too(compose, tmp_path):
     rows = load_cases(path)
     silent = [{**r, "tp": "0", "fp": "0", "fn": str(int(r["tp"]) + int(r["fn"]))} for r in rows]
     first, second = comparison.measure_models("segment", ["a", "b"], [rows, silent])
+    first, second = first.align(second)
     assert (first.counts == second.counts).all() and (first.sums >= second.sums).all()

@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -19,6 +20,7 @@ from tests.helpers.paths import ROOT
 from usbench.errors import DataError
 from usbench.leaderboard.agreement import find_marks
 from usbench.leaderboard.build import build_rows
+from usbench.leaderboard.comparison import check_comparable
 from usbench.leaderboard.csv_file import to_csv
 from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.published import DatasetSummary, Published, read_datasets
@@ -699,3 +701,10 @@ def test_a_folder_of_configuration_that_is_missing_is_named(tmp_path):
 @pytest.mark.process
 def test_help():
     assert "--check" in run_verb("--help").stdout
+
+
+def test_results_of_two_versions_of_a_protocol_are_not_compared():
+    first, second = (Result.from_json(make_result(version=version)) for version in (1, 2))
+    check_comparable(Path("a.json"), first, Path("a.json"), first)
+    with pytest.raises(DataError, match="expected a result of protocol usbench 1, got usbench 2"):
+        check_comparable(Path("b.json"), second, Path("a.json"), first)

@@ -142,7 +142,7 @@ def test_every_figure_has_its_interval():
 
 @pytest.mark.parametrize(
     ("groups", "message"),
-    [(4, "no interval: expected at least 5 groups, got 4"), (9, "rough: 9 groups"), (10, None)],
+    [(4, "no interval: expected at least 5 groups, got 4"), (9, "rough: 9 groups"), (11, None)],
 )
 def test_few_groups(groups, message):
     figure = scored(random_pairs(0, 40), groups=groups).protocol.scores["map50_95"]
@@ -151,7 +151,7 @@ def test_few_groups(groups, message):
 
 
 def test_a_class_that_is_rare_has_no_interval_and_the_mean_has():
-    """Of 12 images one has class b: a resample lacks it with (11/12)^12 = 35 %."""
+    """Of 12 images one has class b: it is of one group."""
     pairs = [
         (draw_target(SQUARE), draw_prediction((*SQUARE, 0.9), (*AWAY, 0.95))) for _ in range(11)
     ]
@@ -161,9 +161,25 @@ def test_a_class_that_is_rare_has_no_interval_and_the_mean_has():
     assert (
         rare.value == 1.0
         and rare.low is None
-        and rare.interval.startswith("no interval: undefined in 3")
+        and rare.interval == "no interval: expected at least 5 groups, got 1"
+        and (rare.n, rare.groups) == (1, 1)
     )
     assert protocol.scores["map50_95"].low is not None
+
+
+def test_false_alarms_of_four_empty_images_have_no_interval():
+    """40 images of 40 groups, 4 of them without a target, none with a false alarm."""
+    found = (draw_target(SQUARE), draw_prediction((*SQUARE, 0.9)))
+    empty = (draw_target(), draw_prediction())
+    protocol = scored([found] * 36 + [empty] * 4).protocol
+    figure = protocol.scores["fp_per_empty_image"]
+    assert (figure.value, figure.n, figure.groups) == (0.0, 4, 4)
+    assert figure.low is None and figure.interval.endswith("at least 5 groups, got 4")
+    counts = {name: (figure.n, figure.groups) for name, figure in protocol.scores.items()}
+    assert counts["map50_95"] == counts["recall"] == counts["sens_fppi_1"] == (36, 36)
+    assert counts["precision"] == counts["f1"] == counts["ece"] == (36, 36)
+    assert counts["auroc_image"] == (40, 40)
+    assert counts["map_small"] == (36, 36) and counts["map_large"] == (0, 0)
 
 
 def test_the_same_twice():
@@ -216,7 +232,7 @@ def test_the_rules_by_name():
     for name, rule in box_protocols.BOX_PROTOCOLS.items():
         assert (
             rule.name == name
-            and rule.version == 1
+            and rule.version == {"coco": 2, "ultralytics": 1}[name]
             and "  " not in rule.description
             and "\n" not in rule.description
         )

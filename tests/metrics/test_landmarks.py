@@ -19,6 +19,7 @@ from usbench.errors import ConfigError, DataError
 from usbench.io.config import build
 from usbench.metrics import case_figures
 from usbench.metrics.bootstrap import draw
+from usbench.metrics.landmark_figures import distances_to_segments, path_distances
 from usbench.metrics.landmark_scorer import RADIAL, LandmarkScorer, presence_threshold, selection
 from usbench.metrics.scores import Figures, figure_values
 from usbench.runner.resolve import metric_node
@@ -168,12 +169,11 @@ def test_two_parallel_curves_3_px_apart():
 
 
 def test_both_directions_count():
-    """Half the curve predicted, 0…30 of 0…60: from the prediction 0; from the target's 61 samples 1
-    + … + 30 = 465 of distance. A one-sided distance would be 0 or 7.62, the Hausdorff distance is
-    30.
+    """Half the curve predicted, 0…30 of 0…60: from the prediction 0; from the target's other half
+    15 on average, so 7.5. A one-sided distance would be 0 or 7.5, the Hausdorff distance is 30.
     """
     actual = values("wall", ("g", marks(row_of(10)), marks(row_of(10, end=30))))
-    assert actual["curve_mean_px"] == pytest.approx(465 / 61 / 2) and actual[
+    assert actual["curve_mean_px"] == pytest.approx(7.5 / 2) and actual[
         "curve_hd_px"
     ] == pytest.approx(30)
     turned = values("wall", ("g", marks(row_of(10, end=30)), marks(row_of(10))))
@@ -181,6 +181,45 @@ def test_both_directions_count():
         turned["curve_mean_px"] == actual["curve_mean_px"]
         and turned["curve_hd_px"] == actual["curve_hd_px"]
     )
+
+
+def test_a_curve_that_is_shifted_along_itself_by_half_a_pixel():
+    """Samples lie .5 px from samples, yet on the other curve: only the ends stick out, by .5."""
+    first = np.array([(x, 0.0) for x in range(11)])
+    mean, hausdorff = path_distances(first, first + np.array([0.5, 0]))
+    assert mean == pytest.approx(0.5 * 0.5 / 10) and hausdorff == 0.5
+
+
+L_SHAPE = np.array([(x, 0.0) for x in range(11)] + [(10.0, y) for y in range(1, 11)])
+
+
+@pytest.mark.parametrize(
+    ("scale", "mean", "hausdorff"),
+    [
+        # of an arc of 20, the 10 that go down are 0 … 10 away
+        ((1.0, 1.0), 50 / 20 / 2, 10),
+        # of an arc of 40 mm, the 30 mm that go down are 0 … 30 mm away
+        ((1.0, 3.0), 450 / 40 / 2, 30),
+    ],
+)
+def test_the_leg_of_an_l_by_hand(scale, mean, hausdorff):
+    actual = path_distances(L_SHAPE, L_SHAPE[:11], scale)
+    assert actual == (pytest.approx(mean), pytest.approx(hausdorff))
+
+
+def slow_distance(place, line):
+    """To the nearest of ten thousand places on every segment."""
+    t = np.linspace(0, 1, 10_001)[:, None]
+    gaps = [(a + t * (b - a) - place) for a, b in itertools.pairwise(line)]
+    return min(np.hypot(*gap.T).min() for gap in gaps)
+
+
+def test_distances_to_segments_are_those_of_dense_samples():
+    rng = np.random.default_rng(3)
+    points, line = rng.uniform(0, 20, (12, 2)), rng.uniform(0, 20, (6, 2))
+    line[3] = line[2]  # a segment without length
+    expected = [slow_distance(place, line) for place in points]
+    assert distances_to_segments(points, line) == pytest.approx(expected, abs=1e-5)
 
 
 def test_curves_are_compared_along_their_length_not_at_their_knots():
@@ -195,9 +234,9 @@ def test_curves_are_compared_along_their_length_not_at_their_knots():
     ("prediction", "mean", "hausdorff"),
     [
         # the place to the curve: 4; the curve's samples to the place: mean of √(16 + d²), d = −3 …
-        # 3
-        (at(3, 14), (4 + (2 * (5 + 20**0.5 + 17**0.5) + 4) / 7) / 2, 5),
-        ([(3, 14)] * 3, (4 + (2 * (5 + 20**0.5 + 17**0.5) + 4) / 7) / 2, 5),
+        # 3, the ends by half
+        (at(3, 14), (4 + (5 + 2 * (20**0.5 + 17**0.5) + 4) / 6) / 2, 5),
+        ([(3, 14)] * 3, (4 + (5 + 2 * (20**0.5 + 17**0.5) + 4) / 6) / 2, 5),
         ([(0, 13), (6, 13)], 3, 3),
     ],
 )
@@ -215,10 +254,7 @@ def test_a_point_predicted_as_a_curve_is_no_gain():
     count too.
     """
     actual = values("apex", ("g", marks(at(30, 10)), marks(row_of(10))))
-    assert (
-        actual["mre_px"] == pytest.approx((0 + 2 * 465 / 61) / 2)
-        and actual["curve_mean_px"] is None
-    )
+    assert actual["mre_px"] == pytest.approx((0 + 15) / 2) and actual["curve_mean_px"] is None
 
 
 def test_one_knot_of_a_name_that_is_a_curve_elsewhere_counts_as_a_curve():

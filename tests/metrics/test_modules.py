@@ -274,3 +274,14 @@ def test_a_torchmetrics_metric_as_a_figure_of_each_image():
         Boxes(square, label), Boxes(square, label, np.ones(1, np.float32))
     )
     assert actual == 1.0
+
+
+def test_double_precision_is_kept():
+    """An IoU of .8 of corners at a tenth of a pixel, which single precision makes .79999."""
+    target = Boxes(np.array([[0.3, 0.7, 10.3, 10.7]]), np.zeros(1, np.int64))
+    prediction = Boxes(np.array([[0.3, 0.7, 8.3, 10.7]]), np.zeros(1, np.int64), np.ones(1))
+    metric = BoxPrecision(1)
+    metric.update([tensors(prediction)], [tensors(target)])
+    expected = box_protocols.score_pairs([(target, prediction)], ["0"]).scores
+    assert values(metric.compute()) == figure_values(expected)
+    assert expected["map50_95"].value == pytest.approx(0.7)

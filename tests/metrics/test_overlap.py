@@ -188,6 +188,22 @@ def test_a_stray_pixel_on_an_absent_class_exceeds_the_transformers_target_score(
     )  # nor the other rule
 
 
+@pytest.mark.parametrize("name", mask_protocols.MASK_PROTOCOLS)
+def test_no_prediction_exceeds_the_upper_bound_that_the_protocol_states(name):
+    """The target score, but for the transformer's Dice, whose bound is 1, as its description says."""
+    rng = np.random.default_rng(4)
+    targets = rng.random((3, 2, 6, 8)) < [[[[0.4]], [[0.0]]]]
+    protocol = mask_protocols.find_protocol(name)
+    for share in (0.0, 0.02, 0.3, 1.0):
+        pairs = [(target, target ^ (rng.random(target.shape) < share)) for target in targets]
+        actual = score_pairs(name, *pairs)
+        for figure, of_target in actual.target_score.items():
+            is_above = name == "kumar2025-transformer" and figure == "dice"
+            bound = 1.0 if is_above else of_target.value
+            assert actual.scores[figure].value <= bound + 1e-12
+    assert ("upper bound" in protocol.description) == (name == "kumar2025-transformer")
+
+
 @pytest.mark.parametrize(
     ("rule", "first", "target_score", "digits"),
     [("kumar2025-cnn", 0, 0.7175, 4), ("kumar2025-transformer", 1, 0.728, 3)],
@@ -418,6 +434,39 @@ def test_overlapping_planes_are_counted_each_for_itself():
         Masks(np.concatenate([TARGET, PREDICTION])),
     )
     assert scorer.result().protocol.scores["dice"].value == pytest.approx((1 + 4 / 7) / 2)
+
+
+def test_n_and_groups_are_those_with_a_value_by_hand():
+    """Ten images of five groups: class a is in all, b in two images of one group."""
+    scorer = SegmentScorer(["a", "b"], ["usbench", "pooled", "image-first", "kidneyus"])
+    for n in range(10):
+        planes = np.zeros((2, 4, 4), bool)
+        planes[0, 1], planes[1, 2] = True, n < 2
+        scorer.update(str(n), str(n // 2), Masks(planes), Masks(planes))
+    main, *others = scorer.result().protocols
+    assert {
+        name: (main.per_class["b"][name].n, main.per_class["b"][name].groups)
+        for name in (
+            "dice",
+            "pooled_dice",
+            "precision",
+            "recall",
+            "empty_false_positive_rate",
+            "hd95_px",
+            "hd95_px:penalty",
+            "undefined_px",
+        )
+    } == {
+        **dict.fromkeys(("dice", "pooled_dice", "precision", "recall"), (2, 1)),
+        **dict.fromkeys(("hd95_px", "hd95_px:penalty", "undefined_px"), (2, 1)),
+        "empty_false_positive_rate": (8, 4),
+    }
+    assert (main.scores["dice"].n, main.scores["dice"].groups) == (10, 5)
+    assert (main.scores["hd95_px"].n, main.scores["hd95_px"].groups) == (10, 5)
+    rate = main.scores["empty_false_positive_rate"]
+    assert (rate.n, rate.groups) == (8, 4) and rate.interval.endswith("5 groups, got 4")
+    of_b = {protocol.name: protocol.per_class["b"]["dice"] for protocol in others}
+    assert [(figure.n, figure.groups) for figure in of_b.values()] == [(2, 1), (2, 1), (10, 5)]
 
 
 def test_a_set_without_a_case_is_undefined():

@@ -19,7 +19,7 @@ from usbench.types import Boxes
 
 def model(name: str, *values: float) -> MeanScores:
     """One column, every case counts unless NaN."""
-    table = np.array(values, float)[:, None]
+    table = np.array(values, float)[None, :, None]
     return MeanScores(name, np.nan_to_num(table), np.isfinite(table) * 1.0)
 
 
@@ -43,8 +43,27 @@ def test_the_score_is_per_class_over_cases_then_over_classes():
     values = np.array([[1.0, 0.0], [0.5, 0.0], [0.0, 0.4]])
     counts = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
     assert paired.score_model(
-        MeanScores("a", values * counts, counts), draw(list("xyz"))
+        MeanScores("a", (values * counts)[None], counts[None]), draw(list("xyz"))
     ) == pytest.approx((0.5 + 0.4) / 2)
+
+
+def test_a_pair_is_compared_on_the_cases_of_either_by_hand():
+    """Only b fires on case 2, where a is rightly silent (1); nobody fires on case 3."""
+    first, second = model("a", 0.5, np.nan, np.nan), model("b", 0.7, 0.0, np.nan)
+    draws = draw(list("xyz"))
+    assert [paired.score_model(each, draws) for each in (first, second)] == [0.5, 0.35]
+    assert compare_pair(first, second, draws).value == pytest.approx((0.5 + 1) / 2 - 0.35)
+
+
+def test_a_third_model_changes_nothing_of_a_pair():
+    rng = np.random.default_rng(5)
+    values = np.where(rng.random((3, 24)) < [[0.5], [0.4], [1.0]], rng.random((3, 24)), np.nan)
+    groups = draw([str(n // 3) for n in range(24)])
+    two = paired.compare_models([model("a", *values[0]), model("b", *values[1])], groups)
+    three = paired.compare_models(
+        [model(name, *row) for name, row in zip("acb", values[[0, 2, 1]], strict=True)], groups
+    )
+    assert two == [pair for pair in three if (pair.first, pair.second) == ("a", "b")]
 
 
 def test_all_swaps_of_six_groups_by_hand():

@@ -47,7 +47,7 @@ def test_figures_by_hand():
         and mean.interval is None
     )
     assert case_figures.sd_figure(scores, draws, "").value == pytest.approx(np.std(scores, ddof=1))
-    median = case_figures.median_figure(scores, "")
+    median = case_figures.median_figure(scores, draws, "")
     assert (median.value, median.low, median.interval) == (0.45, None, "no interval: a median")
 
 
@@ -55,7 +55,7 @@ def test_figures_by_hand():
 def test_nothing_has_no_figure_but_a_reason(figure):
     assert (
         figure([], draw([]), "nothing").reason == "nothing"
-        and case_figures.median_figure([], "none").reason == "none"
+        and case_figures.median_figure([], draw([]), "none").reason == "none"
     )
 
 

@@ -119,9 +119,8 @@ def explain(options: Options) -> None:
     run = open_stored_run(result, options.runs)
     task, predictions = run.dataset.task, run.predictions("test")
     metric = {**every_protocol(run.config.metric, task), "extra": {}}
-    groups = len({record.group for record in run.dataset.records["test"]})
     primary = str(run.config.metric["primary"])
-    protocols = report_scores(run.score(metric, predictions), primary, groups).protocols
+    protocols = report_scores(run.score(metric, predictions), primary).protocols
     parts = [result.dataset, result.model, f"seed {result.seed}", options.label or "all classes"]
     show_protocols(protocols, task, options.label, " · ".join(parts))
     score = None

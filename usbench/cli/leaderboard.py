@@ -9,8 +9,9 @@ best rows as results/README.md, and as pages results/index.html, with the catalo
 each result beside it. The same results give the same bytes. Paired tests are cached in runs/cache
 by the sha256 of their case tables; without the cache they are computed again, with the same
 outcome. With --check nothing is written: exit 1 where the files there differ. With --rescore the
-stored predictions of our runs are scored again first, by the current protocols; nothing is trained,
-and a result whose predictions or data are missing stays as it is.
+stored predictions of our runs are scored again first, by the current protocols; nothing is trained.
+A result whose predictions or data are missing is scored from its case table, as far as that
+suffices, or stays as it is.
 """
 
 from __future__ import annotations

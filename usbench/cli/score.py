@@ -184,7 +184,7 @@ def score_on_dataset(options: Options) -> None:
     config = resolve_config(compose_for_verb(overrides, None, "score"))
     row = external.score_external(config, options.predictions, options.name, options.strict)
     images = row.result.data.counts["test"]
-    groups = next(iter(row.result.scores.values())).groups
+    groups = count_groups(row.scores)
     show(
         options.task,
         str(config.metric["primary"]),
@@ -197,12 +197,17 @@ def score_on_dataset(options: Options) -> None:
     write_json(options.json, {**row.result.to_json(), "cases": row.scores.cases})
 
 
+def count_groups(scores: Scores) -> int:
+    """The number of groups that the cases are of."""
+    return len({row["group"] for row in scores.cases})
+
+
 def score(options: Options) -> None:
     """Read, score, show, write."""
     is_coco = options.task == "detect" and not options.targets.is_dir()
     scored = score_coco(options) if is_coco else score_files(options)
-    groups = len({row["group"] for row in scored.scores.cases})
-    reported = report_scores(scored.scores, scored.primary, groups)
+    groups = count_groups(scored.scores)
+    reported = report_scores(scored.scores, scored.primary)
     show(options.task, scored.primary, reported.protocols, scored.images, groups, scored.missing)
     if options.task == "detect" and not is_coco:
         say("note: sides are fractions of the image: no scores by the boxes' area in px")

@@ -171,7 +171,7 @@ def select_classes(target: Target, indices: Sequence[int]) -> Target:
         case Boxes():
             selected = np.isin(target.labels, chosen)
             labels = list(map(chosen.index, target.labels[selected].tolist()))
-            return Boxes(target.xyxy[selected], np.array(labels, np.int64))
+            return target.select(selected, np.array(labels, np.int64))
         case Masks():
             return Masks(
                 target.planes[chosen],

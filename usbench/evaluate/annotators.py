@@ -114,13 +114,13 @@ def add_both_drawn(protocol: ProtocolScores, scorer: SegmentScorer) -> ProtocolS
     for c, name in enumerate(scorer.classes):
         figure = Figure.of(
             float(mean_defined(values[:, c])),
-            int(both[:, c].sum()),
+            both[:, c],
             "no image where both have drawn it",
             resampled[:, c],
             draws,
         )
         per_class[name] = {**per_class[name], BOTH: figure}
-    total = class_mean(mean_defined(values, 0), len(table), resampled=resampled, draws=draws)
+    total = class_mean(mean_defined(values, 0), both, resampled=resampled, draws=draws)
     return replace(protocol, scores={**protocol.scores, BOTH: total}, per_class=per_class)
 
 
@@ -154,7 +154,7 @@ def agreement_result(
         ),
         config={"dataset": {"name": dataset.name}},
     )
-    return build_result(facts, report_scores(scores, "dice", groups, description))
+    return build_result(facts, report_scores(scores, "dice", description))
 
 
 def agreement_table(scores: Scores) -> tuple[list[str], list[list[str]]]:

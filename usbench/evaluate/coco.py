@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.datasets.codecs import coco, coco_targets, rle
-from usbench.datasets.codecs.readers import is_number
 from usbench.evaluate.files import group_of, match_cases
 from usbench.metrics import box_protocols
 from usbench.metrics.bootstrap import draw
@@ -51,9 +50,9 @@ class ImageObjects:
 
     labels: NDArray[np.int64]
     areas: NDArray[np.float64]  # px²
-    corners: NDArray[np.float64]  # (N, 4), where they are boxes
+    bboxes: NDArray[np.float64]  # (N, 4) x, y, width, height, where they are boxes
     run_lengths: list[str]  # where they are masks
-    scores: NDArray[np.float32]
+    scores: NDArray[np.float64]
     crowd: NDArray[np.bool_]
 
 
@@ -73,7 +72,8 @@ def read_instances(target_file: Path, prediction_file: Path, strict: bool) -> In
     results = coco.read_coco_results(prediction_file, known)
     numbers = {category.name: n for n, category in enumerate(known.categories.values())}
     are_masks = all(result.counts is not None for part in results.values() for result in part)
-    cases, missing = match_cases(known.images, results, prediction_file, strict)
+    _, missing = match_cases(known.images, results, prediction_file, strict)
+    cases = order_by_id(known)
     sizes = [known.images[case].size for case in cases]
     targets = [target_objects(known, case, numbers, are_masks) for case in cases]
     predictions = [
@@ -96,6 +96,12 @@ def read_instances(target_file: Path, prediction_file: Path, strict: bool) -> In
     )
 
 
+def order_by_id(known: coco_targets.CocoTargets) -> list[str]:
+    """The images in order of their ids, as pycocotools takes predictions of equal score."""
+    ids = sorted(known.file_names, key=lambda key: (isinstance(key, str), key))
+    return [known.file_names[image_id] for image_id in ids]
+
+
 def target_objects(
     known: coco_targets.CocoTargets, case: str, numbers: Mapping[str, int], are_masks: bool
 ) -> ImageObjects:
@@ -103,20 +109,20 @@ def target_objects(
     image = known.images[case]
     n_objects = len(image.objects)
     labels, crowd = np.zeros(n_objects, np.int64), np.zeros(n_objects, bool)
-    corners, areas = np.zeros((n_objects, 4)), np.zeros(n_objects)
+    bboxes, areas = np.zeros((n_objects, 4)), np.zeros(n_objects)
     run_lengths = []
     for n, item in enumerate(image.objects):
         labels[n], crowd[n] = numbers[item.category], bool(item.entry.get("iscrowd"))
         if are_masks:
             run_lengths.append(rle.encode_rle(known.region(item, image.size)))
-            area = float(rle.rle_area(run_lengths[-1], image.size))
         else:
-            corners[n] = known.corners(item, image.size)
-            area = float((corners[n, 2] - corners[n, 0]) * (corners[n, 3] - corners[n, 1]))
-        # the stated area is the mask's, also where boxes are compared
-        stated = item.entry.get("area")
-        areas[n] = stated if is_number(stated, 0, 1e12) else area
-    return ImageObjects(labels, areas, corners, run_lengths, np.ones(n_objects, np.float32), crowd)
+            known.corners(item, image.size)  # checks the bbox, which isn't clipped here
+            bboxes[n] = item.entry["bbox"]
+        if are_masks and "area" not in item.entry:
+            areas[n] = rle.rle_area(run_lengths[-1], image.size)
+        else:
+            areas[n] = known.area(item)
+    return ImageObjects(labels, areas, bboxes, run_lengths, np.ones(n_objects), crowd)
 
 
 def predicted_objects(
@@ -124,16 +130,15 @@ def predicted_objects(
 ) -> ImageObjects:
     """The predictions of one image of (height, width)."""
     labels = np.array([result.label for result in results], np.int64)
-    scores = np.array([result.score for result in results], np.float32)
+    scores = np.array([result.score for result in results], np.float64)
     no_crowd = np.zeros(len(results), bool)
     if are_masks:
         run_lengths = [result.counts or "" for result in results]
         areas = np.array([rle.rle_area(counts, size) for counts in run_lengths], np.float64)
-        no_corners = np.zeros((len(results), 4))
-        return ImageObjects(labels, areas, no_corners, run_lengths, scores, no_crowd)
-    xywh = np.array([result.bbox for result in results], np.float64).reshape(-1, 4)
-    corners = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
-    return ImageObjects(labels, xywh[:, 2] * xywh[:, 3], corners, [], scores, no_crowd)
+        no_bboxes = np.zeros((len(results), 4))
+        return ImageObjects(labels, areas, no_bboxes, run_lengths, scores, no_crowd)
+    bboxes = np.array([result.bbox for result in results], np.float64).reshape(-1, 4)
+    return ImageObjects(labels, bboxes[:, 2] * bboxes[:, 3], bboxes, [], scores, no_crowd)
 
 
 def join(
@@ -174,7 +179,7 @@ def pair_overlaps(
                 target_runs = [target.run_lengths[n] for n in t]
                 iou = rle.rle_overlap(predicted_runs, target_runs, size, target.crowd[t].tolist())
             else:
-                iou = box_iou(predicted.corners[p], target.corners[t], target.crowd[t])
+                iou = box_iou(predicted.bboxes[p], target.bboxes[t], target.crowd[t])
             blocks.append((number[first_prediction + p], first_target + t, iou))
         first_prediction += len(predicted.labels)
         first_target += len(target.labels)
@@ -184,11 +189,13 @@ def pair_overlaps(
 def box_iou(
     predictions: NDArray[np.float64], targets: NDArray[np.float64], crowd: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """IoU of half-open boxes; with a crowd, the share of the prediction that lies in it.
+    """IoU of boxes; with a crowd, the share of the prediction that lies in it.
+
+    Every operation is pycocotools', so that an IoU that equals a threshold does so in both.
 
     Args:
-        predictions: (D, 4) corners.
-        targets: (G, 4) corners.
+        predictions: (D, 4) x, y, width, height.
+        targets: (G, 4) x, y, width, height.
         crowd: (G,).
 
     Returns:
@@ -196,10 +203,10 @@ def box_iou(
     """
     p, t = predictions[:, None], targets[None]
     top_left = np.maximum(p[..., :2], t[..., :2])
-    sides = np.clip(np.minimum(p[..., 2:], t[..., 2:]) - top_left, 0, None)
+    bottom_right = np.minimum(p[..., 2:] + p[..., :2], t[..., 2:] + t[..., :2])
+    sides = np.clip(bottom_right - top_left, 0, None)
     both = sides[..., 0] * sides[..., 1]
-    predicted_area = (p[..., 2] - p[..., 0]) * (p[..., 3] - p[..., 1])
-    target_area = (t[..., 2] - t[..., 0]) * (t[..., 3] - t[..., 1])
+    predicted_area, target_area = p[..., 2] * p[..., 3], t[..., 2] * t[..., 3]
     whole = np.where(crowd[None], predicted_area, predicted_area + target_area - both)
     ratio: NDArray[np.float64] = both / np.maximum(whole, 1e-12)
     return ratio
@@ -216,14 +223,7 @@ def score_instances(instances: Instances, group: re.Pattern[str] | None) -> Scor
     """
     groups = [group_of(case, group) for case in instances.cases]
     draws, size = draw(groups), (len(instances.cases), len(instances.classes))
-    matches = match(
-        instances.targets,
-        instances.predictions,
-        instances.overlaps,
-        PROTOCOL.thresholds,
-        size,
-        PROTOCOL.areas,
-    )
+    matches = match_instances(instances)
     scores, per_class = box_protocols.box_figures(PROTOCOL, matches, instances.classes, draws)
     target_score, _ = box_protocols.box_figures(
         PROTOCOL, match_targets(instances.targets, size), instances.classes
@@ -242,6 +242,18 @@ def score_instances(instances: Instances, group: re.Pattern[str] | None) -> Scor
     return Scores((scorer.add_figures(protocol, matches[0], draws),), scorer.case_rows(matches[0]))
 
 
+def match_instances(instances: Instances) -> list[Matches]:
+    """The matches by COCO's protocol, per area range."""
+    return match(
+        instances.targets,
+        instances.predictions,
+        instances.overlaps,
+        PROTOCOL.thresholds,
+        (len(instances.cases), len(instances.classes)),
+        PROTOCOL.areas,
+    )
+
+
 def match_targets(targets: TargetObjects, size: tuple[int, int]) -> list[Matches]:
     """The matches of the targets themselves as predictions. size: images and classes."""
     single = np.flatnonzero(~targets.crowd)
@@ -249,7 +261,7 @@ def match_targets(targets: TargetObjects, size: tuple[int, int]) -> list[Matches
         targets.image[single],
         targets.label[single],
         targets.area[single],
-        np.ones(len(single), np.float32),
+        np.ones(len(single)),
     )
     best = keep_best(predictions, PROTOCOL.max_boxes, PROTOCOL.per_class)
     overlaps = Overlaps(np.arange(len(best)), single[best], np.ones(len(best)))

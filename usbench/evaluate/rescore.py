@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from usbench.io.files import file_sha256
 from usbench.metrics import detect_scorer, segment_scorer
 from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO
 from usbench.metrics.mask_protocols import MASK_PROTOCOLS
-from usbench.metrics.scores import ProtocolScores, Scores
+from usbench.metrics.scores import Figures, ProtocolScores, Scores
 from usbench.results import scoring, store
 from usbench.results.build import build_result, report_scores
 from usbench.results.predictions import StoredPredictions, prediction_files, read_predictions
@@ -32,6 +33,7 @@ from usbench.runner.resolve import fingerprint
 from usbench.types import Split
 
 Cases = Sequence[store.Case]
+ROUNDING = 1e-8  # of a case table's numbers, relative
 
 
 # ---- a finished run in its folder
@@ -135,7 +137,7 @@ def rescore(result: Result, runs: Path) -> tuple[Result, Cases]:
     run = open_stored_run(result, runs)
     config, scores = with_current_notes(run.config), run.score()
     cases = store.hash_case_ids(scores.cases, config.dataset.redistribute, config.dataset.name)
-    return build_result(result, reported_scores(config, run.dataset, scores)), cases
+    return build_result(result, reported_scores(config, scores)), cases
 
 
 def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | None:
@@ -162,21 +164,30 @@ def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | Non
         assert clean is not None  # the result decides, not the rows
         scores = scoring.add_leak_free(scores, clean.protocol.scores)
     assert result.primary is not None  # it has a case table
-    # the folders are unknown here
-    config = RunConfig.from_mapping(
-        result.config, root="", runs="", results="", tracking="none", debug=False
-    )
-    config = with_current_notes(config)
-    new = report_scores(
-        scores,
-        result.primary.name,
-        len({row["group"] for row in rows}),
-        run_protocol_description(config, scores.protocol.description),
-    )
-    others = {protocol.name: protocol for protocol in (*result.protocols[1:], *new.protocols[1:])}
+    description = describe_again(result, scores.protocol)
+    new = report_scores(scores, result.primary.name, description)
+    old = map(with_current_description, result.protocols[1:])
+    others = {protocol.name: protocol for protocol in old}
+    for protocol in new.protocols[1:]:
+        others[protocol.name] = merge_protocols(others[protocol.name], protocol)
     cases = [{name: value or None for name, value in row.items()} for row in rows]
     first = merge_protocols(result.protocol, new.protocols[0])
     return build_result(result, replace(new, protocols=(first, *others.values()))), cases
+
+
+def describe_again(result: Result, new: ProtocolScores) -> str:
+    """The description of a result that is scored from its case table.
+
+    Under the same version it stays: it also tells of figures that the table doesn't hold.
+    """
+    if new.version == result.protocol.version:
+        return result.protocol.description
+    # The folders are unknown here, and so are the weights of older results.
+    content = {"weights": None, **result.config}
+    config = RunConfig.from_mapping(
+        content, root="", runs="", results="", tracking="none", debug=False
+    )
+    return run_protocol_description(with_current_notes(config), new.description)
 
 
 def scores_from_cases(result: Result, rows: Sequence[Mapping[str, str]]) -> Scores | None:
@@ -196,12 +207,37 @@ def merge_protocols(old: ProtocolScores, new: ProtocolScores) -> ProtocolScores:
     """The new scores, and the old ones that the new ones lack."""
     return replace(
         new,
-        scores={**old.scores, **new.scores},
+        scores=merge_figures(old.scores, new.scores),
         per_class={
-            label: {**old.per_class[label], **part} for label, part in new.per_class.items()
+            label: merge_figures(old.per_class[label], part)
+            for label, part in new.per_class.items()
         },
-        target_score={**old.target_score, **new.target_score},
+        target_score=merge_figures(old.target_score, new.target_score),
     )
+
+
+def merge_figures(old: Figures, new: Figures) -> Figures:
+    """The new figures, and the old ones that the new ones lack.
+
+    A number that didn't change keeps its digits, which a case table rounds.
+    """
+    merged = {**old, **new}
+    for name in old.keys() & new.keys():
+        numbers = {}
+        for field_name in ("value", "low", "high"):
+            before, now = getattr(old[name], field_name), getattr(new[name], field_name)
+            is_same = None not in (before, now) and math.isclose(before, now, rel_tol=ROUNDING)
+            numbers[field_name] = before if is_same else now
+        merged[name] = replace(new[name], **numbers)
+    return merged
+
+
+def with_current_description(scores: ProtocolScores) -> ProtocolScores:
+    """The scores with what the code says today of their protocol, where its version is the same."""
+    rule = {**MASK_PROTOCOLS, **BOX_PROTOCOLS}.get(scores.name)
+    if rule is None or rule.version != scores.version:
+        return scores
+    return replace(scores, description=rule.description)
 
 
 def with_current_notes(config: RunConfig) -> RunConfig:
@@ -231,8 +267,10 @@ class RescoreReport:
 def rescore_all(folder: Path, runs: Path, phantom: bool) -> RescoreReport:
     """Rescore every finished run of ours, and others' predictions; nothing is trained.
 
-    A result is rewritten only where something of it changes. One whose predictions or data are
-    gone stays as it is; the leaderboard shows it apart where its protocol's version is old.
+    A result is rewritten only where something of it changes. Where its predictions or data are
+    gone, it is scored from its case table as far as that suffices. Where that changes nothing, it
+    is reported as skipped, and the leaderboard shows it apart from results of a newer version of
+    its protocol.
     """
     report = RescoreReport()
     results = []
@@ -241,28 +279,20 @@ def rescore_all(folder: Path, runs: Path, phantom: bool) -> RescoreReport:
             results.append(result)
     for result in track(results, "rescoring", len(results)):
         path = store.result_path(folder, result)
+        obstacle = None
         try:
             new, cases = rescore(result, runs)
         except UsbenchError as error:
-            from_cases = rescore_from_cases(result, path) if is_outdated(result) else None
-            if from_cases is None:
-                report.skipped[path] = str(error)
-                continue
-            new, cases = from_cases
+            obstacle = str(error)
+            new, cases = rescore_from_cases(result, path) or (result, ())
         table = hashlib.sha256(store.encode_cases(cases)).hexdigest() if cases else None
-        if new.to_json() == result.to_json() and table == result.cases_sha256:
-            report.unchanged.append(path)
+        if new.to_json() == result.to_json() and (obstacle or table == result.cases_sha256):
+            if obstacle:
+                report.skipped[path] = obstacle
+            else:
+                report.unchanged.append(path)
             continue
         new = replace(new, scored_by=machine.code_state(__version__))
         store.save_result(folder, new, cases)
         report.changed.append(path)
     return report
-
-
-def is_outdated(result: Result) -> bool:
-    """Whether a protocol has a newer version than the one that the result was scored by."""
-    rules = {**MASK_PROTOCOLS, **BOX_PROTOCOLS}
-    return any(
-        scores.name in rules and rules[scores.name].version > scores.version
-        for scores in result.protocols
-    )

@@ -168,4 +168,4 @@ def baseline_result(config: RunConfig, dataset: Dataset, check: Check) -> Result
     named = len(cast(Sequence[str], config.metric["protocols"]))
     scores = replace(check.scores, protocols=check.scores.protocols[:named])
     facts = facts_without_run(config, image_counts(dataset), "baseline", check.name, run_id)
-    return build_result(facts, reported_scores(config, dataset, scores))
+    return build_result(facts, reported_scores(config, scores))

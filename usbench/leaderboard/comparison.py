@@ -27,16 +27,18 @@ CaseRows = list[dict[str, str]]
 Table = TypeVar("Table")
 DESCRIPTIONS: Mapping[Task, str] = {
     "segment": (
-        "per case and class Dice on the union of cases: an image counts for a class if the target "
-        "has it or any compared model predicts it there, and a model that is rightly silent there "
-        "scores 1; mean over cases per class, then over classes; cases averaged over seeds first"
+        "Dice, mean over cases per class, then over classes. A pair's difference is on the union "
+        "of its cases: an image counts for a class if the target has it or either of the two "
+        "predicts it there; a model that is rightly silent there scores 1. A model's own score "
+        "doesn't count such images, so a difference may not be that of the two scores. For "
+        "several seeds the mean"
     ),
     "detect": (
         "mAP50-95 by the protocol coco on all cases; a swap gives the boxes of whole groups to the "
         "other model; for several seeds the mean of their mAP"
     ),
     "landmark": (
-        "radial error in px of every seen point, each counted once; cases averaged over seeds first"
+        "radial error in px of every seen point, each counted once; for several seeds the mean"
     ),
 }
 
@@ -119,7 +121,9 @@ def check_comparable(path: Path, result: Result, first_path: Path, first: Result
         "task": (first.task, result.task),
         "fold": (first.fold, result.fold),
         "trained_on": (first.trained_on, result.trained_on),
-        "protocol": (first.protocol.name, result.protocol.name),
+        "protocol": tuple(
+            f"{each.protocol.name} {each.protocol.version}" for each in (first, result)
+        ),
     }
     for name, (expected, got) in pairs.items():
         if got != expected:
@@ -170,16 +174,14 @@ def measure_models(
     if task == "detect":
         matches = [matches_from_cases(rows, classes) for rows in checked]
         return [MapScores(name, tuple(seeds)) for name, seeds in by_name(names, matches).items()]
-    values = dice_scores(checked) if task == "segment" else list(map(radial_errors, checked))
+    values = map(dice_scores if task == "segment" else radial_errors, checked)
     models: list[ComparedModel] = []
     for name, tables_of_seeds in by_name(names, values).items():
-        mean = np.mean(tables_of_seeds, axis=0).reshape(-1, len(classes))  # by case and class
-        known = np.isfinite(mean) * 1.0
+        seeds = np.stack(tables_of_seeds).reshape(len(tables_of_seeds), -1, len(classes))
+        sums, counts = np.nan_to_num(seeds), np.isfinite(seeds) * 1.0
         if task == "landmark":  # every point counts once, whatever its name
-            sums = np.nansum(mean, axis=1, keepdims=True)
-            models.append(MeanScores(name, sums, known.sum(axis=1, keepdims=True)))
-        else:
-            models.append(MeanScores(name, np.nan_to_num(mean), known))
+            sums, counts = sums.sum(axis=2, keepdims=True), counts.sum(axis=2, keepdims=True)
+        models.append(MeanScores(name, sums, counts))
     return models
 
 
@@ -216,22 +218,12 @@ def comparable_cases(task: Task, rows: CaseRows) -> list[tuple[str, ...]]:
     return list(map(itemgetter(*columns), rows))
 
 
-def dice_scores(tables: Iterable[CaseRows]) -> NDArray[np.float64]:
-    """(tables, rows) Dice on the union of cases; NaN where a case counts for no model.
-
-    A table that has neither target nor prediction where another predicts something scores 1.
-    """
-    twice_tp, total = np.stack(list(map(overlap_counts, tables)), axis=1)
-    dice = np.where(total > 0, twice_tp / np.where(total > 0, total, 1), 1.0)
-    dice[:, ~(total > 0).any(axis=0)] = np.nan
-    return dice
-
-
-def overlap_counts(rows: CaseRows) -> NDArray[np.float64]:
-    """(2, rows) 2TP and 2TP + FP + FN; NaN where the target isn't labelled."""
+def dice_scores(rows: CaseRows) -> NDArray[np.float64]:
+    """(rows,) Dice; NaN where neither target nor prediction has the class, or nobody knows."""
     counts = [[float(row[name] or "nan") for name in ("tp", "fp", "fn")] for row in rows]
     tp, fp, fn = np.array(counts).reshape(-1, 3).T
-    return np.stack([2 * tp, 2 * tp + fp + fn])
+    total = 2 * tp + fp + fn
+    return np.where(total > 0, 2 * tp / np.where(total > 0, total, 1), np.nan)
 
 
 def radial_errors(rows: CaseRows) -> NDArray[np.float64]:

@@ -24,7 +24,6 @@ from usbench.metrics import (
 )
 from usbench.metrics.scores import EvaluationProtocol, ProtocolScores
 from usbench.results import store
-from usbench.results.build import with_groups
 from usbench.results.result import Result, protocols_from_json, protocols_to_json
 from usbench.types import Task
 
@@ -83,13 +82,10 @@ def score_folds(
     settings = read_settings(result)
     classes = list(settings.classes)
     if result.task == "segment":
-        scored = segment_scorer.from_cases(rows, classes, protocols).protocols
-    elif result.task == "detect":
-        scored = detect_scorer.from_cases(rows, classes).protocols
-    else:
-        scored = score_landmarks(rows, classes, settings.thresholds)
-    groups = len(set(map(itemgetter("group"), rows)))
-    return tuple(with_groups(scores, groups) for scores in scored)
+        return segment_scorer.from_cases(rows, classes, protocols).protocols
+    if result.task == "detect":
+        return detect_scorer.from_cases(rows, classes).protocols
+    return score_landmarks(rows, classes, settings.thresholds)
 
 
 def score_landmarks(

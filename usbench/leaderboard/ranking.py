@@ -7,7 +7,7 @@ are known, tables are only opened to take their sha256.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from operator import itemgetter
@@ -30,7 +30,8 @@ Places = tuple[int, int]  # of two rows in their table
 class PairTest:
     """The test of two rows: the better one minus the other."""
 
-    scores: Mapping[str, float]  # a row's case tables (their hash) → its score
+    scores: Mapping[str, float]  # a row's case tables (their hash) → its own score
+    value: float  # the pair's difference
     se: float
     p: float | None
     groups: int  # of the cases
@@ -81,13 +82,10 @@ def is_ranked(row: Row, results: Results) -> bool:
 def rank_table(rows: Sequence[Row], results: Results, folder: Path, cache: Cache) -> list[Row]:
     """Rows of one table, all on the same cases, with ranks."""
     names = [hash_case_tables(row, results, folder) for row in rows]
-    context: list[object] = [rows[0].task, rows[0].higher_is_better]
-    if rows[0].task == "segment":  # which cases count depends on the masks of all rows
-        context += sorted(names)
     keys = {}
     tests = {}
     for a, b in combinations(range(len(rows)), 2):
-        keys[a, b] = key(*context, sorted((names[a], names[b])))
+        keys[a, b] = key(rows[0].task, rows[0].higher_is_better, sorted((names[a], names[b])))
         cached = cache.get(keys[a, b])
         if cached is not None:
             tests[a, b] = PairTest(**cached)
@@ -130,10 +128,23 @@ def run_tests(
     draws = draw(groups_of_cases(next(read_case_tables(rows, results, folder))))
     scores = [paired.score_model(model, draws) for model in models]
     for a, b in pairs:
-        best = sorted((a, b), key=lambda place: scores[place], reverse=rows[0].higher_is_better)
+        best = order_places((a, b), scores, names, rows[0].higher_is_better)
         (difference,) = paired.compare_models([models[place] for place in best], draws)
         of_rows = {names[a]: scores[a], names[b]: scores[b]}
-        yield (a, b), PairTest(of_rows, difference.se, difference.p, draws.groups)
+        yield (
+            (a, b),
+            PairTest(of_rows, difference.value, difference.se, difference.p, draws.groups),
+        )
+
+
+def order_places(
+    places: Iterable[int],
+    scores: Mapping[int, float] | Sequence[float],
+    names: Sequence[str],
+    higher_is_better: bool,
+) -> list[int]:
+    """Places of rows, the best own score first; equal ones always in the same order."""
+    return sorted(places, key=lambda place: (scores[place], names[place]), reverse=higher_is_better)
 
 
 def read_case_tables(rows: Sequence[Row], results: Results, folder: Path) -> Iterator[CaseRows]:
@@ -156,7 +167,7 @@ def place_rows(
     for pair, test in tests.items():
         for place in pair:
             scores[place] = test.scores[names[place]]
-    order = sorted(range(len(rows)), key=lambda place: scores[place], reverse=higher_is_better)
+    order = order_places(range(len(rows)), scores, names, higher_is_better)
     differences = []
     for better, worse in combinations(order, 2):
         test = tests[min(better, worse), max(better, worse)]
@@ -164,7 +175,7 @@ def place_rows(
             paired.Difference(
                 first=str(better),
                 second=str(worse),
-                value=scores[better] - scores[worse],
+                value=test.value,
                 low=None,
                 high=None,
                 se=test.se,

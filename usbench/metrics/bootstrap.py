@@ -45,6 +45,10 @@ class Draws:
         """(B, N) how often a resample draws each case."""
         return self.weights[:, self.index]
 
+    def count_groups(self, counted: NDArray[np.bool_]) -> int:
+        """The number of groups that have a case that counts. counted: (N,)."""
+        return len(np.unique(self.index[counted]))
+
     def select(self, cases: NDArray[np.int64] | Sequence[int]) -> Draws:
         """The same resamples for the cases of these numbers."""
         return Draws(self.index[np.asarray(cases, np.int64)], self.weights)
@@ -96,7 +100,7 @@ def percentile_interval(resampled: Values, groups: int) -> Interval:
 
     Args:
         resampled: (B,) the figure in each resample; undefined (NaN) ones are dropped.
-        groups: how many groups were resampled.
+        groups: how many of the resampled groups have a value.
 
     Returns:
         No interval for fewer than 5 groups, or where over 5 % of the resamples are undefined.

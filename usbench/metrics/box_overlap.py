@@ -17,7 +17,10 @@ BLOCK = 1 << 21  # pairs of boxes whose overlap is in memory at once
 
 
 def double_iou(targets: Corners, predictions: Corners) -> Values:
-    """IoU of boxes (P, 4) and (P, 4), row by row: (P,); 0 for two boxes without an area."""
+    """IoU of boxes (P, 4) and (P, 4), row by row: (P,); 0 for two boxes without an area.
+
+    Corners in double precision can miss pycocotools' IoU, of sides, by the last bit.
+    """
     both, union = _intersection_and_union(targets, predictions, np.float64)
     return np.asarray(both / np.maximum(union, 1e-12))
 
@@ -47,6 +50,16 @@ def _areas(corners: Corners) -> NDArray[np.floating]:
 def box_areas(corners: Corners) -> Values:
     """(N, 4) half-open xyxy → (N,) px² in double precision."""
     return _areas(corners.astype(np.float64)).astype(np.float64, copy=False)
+
+
+def target_areas(images: Sequence[Boxes], corners: Corners) -> Values:
+    """(N,) px² of the targets of all images: what they state, else that of their corners (N, 4)."""
+    areas = box_areas(corners)
+    ends = np.cumsum([0, *(len(boxes.labels) for boxes in images)])
+    for n, boxes in enumerate(images):
+        if boxes.areas is not None:
+            areas[ends[n] : ends[n + 1]] = boxes.areas
+    return areas
 
 
 def flatten_boxes(images: Sequence[Boxes]) -> tuple[Index, Index, Corners]:

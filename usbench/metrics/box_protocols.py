@@ -22,6 +22,7 @@ from usbench.metrics.box_overlap import (
     find_overlaps,
     flatten_boxes,
     single_iou,
+    target_areas,
 )
 from usbench.metrics.matches import (
     ALL_AREAS,
@@ -66,7 +67,7 @@ class BoxProtocol(EvaluationProtocol):
     curve: Curve
     max_boxes: int  # that count, per image and class or per image
     per_class: bool  # whether max_boxes is per image and class
-    thresholds: NDArray[np.floating]  # (T,) IoU
+    thresholds: NDArray[np.floating]  # (T,) IoU; in single precision, so are the scores
     iou: PairIou
     prefer_last: bool  # of targets with equal IoU, take the last; else the first
     areas: tuple[AreaRange, ...] = (ALL_AREAS,)
@@ -79,10 +80,12 @@ class BoxProtocol(EvaluationProtocol):
 _PROTOCOLS = (
     BoxProtocol(
         COCO,
-        1,
+        2,
         "COCO: mean over IoU .50:.05:.95 of 101-point interpolated precision, at most 100 boxes "
         "per image and class, all areas; classes without a truth are left out; boxes are taken as "
-        "half-open pixel rectangles",
+        "half-open pixel rectangles, in double precision; sizes by the area that a truth states, "
+        "else its box's; boxes of equal score in order of the images' ids, else of the test set, "
+        "then as listed",
         "COCO mAP, 100 boxes per class",
         COCO_CURVE,
         MAX_BOXES,
@@ -92,6 +95,7 @@ _PROTOCOLS = (
         prefer_last=True,
         areas=AREAS,
         recall_at=(1, 10, MAX_BOXES),
+        matched_since=2,
     ),
     BoxProtocol(
         "ultralytics",
@@ -121,17 +125,19 @@ def match_pairs(protocol: BoxProtocol, pairs: Pairs, classes: int) -> list[Match
         classes: how many there are; ValueError for a label beyond them.
     """
     image, label, target_corners = flatten_boxes([target for target, _ in pairs])
-    targets = TargetObjects(image, label, box_areas(target_corners), np.zeros(len(image), bool))
+    areas = target_areas([target for target, _ in pairs], target_corners)
+    targets = TargetObjects(image, label, areas, np.zeros(len(image), bool))
     image, label, corners = flatten_boxes([prediction for _, prediction in pairs])
     labels = np.concatenate([targets.label, label])
     if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
         raise ValueError(
             f"expected labels from 0 to {classes - 1}, got {labels.min()} to {labels.max()}"
         )
-    scores = [prediction.scores for _, prediction in pairs if prediction.scores is not None]
-    predictions = PredictedObjects(
-        image, label, box_areas(corners), np.concatenate([np.zeros(0, np.float32), *scores])
-    )
+    parts = [prediction.scores for _, prediction in pairs if prediction.scores is not None]
+    scores = np.concatenate([np.zeros(0, np.float32), *parts])
+    if protocol.thresholds.dtype == np.float32:
+        scores = scores.astype(np.float32)
+    predictions = PredictedObjects(image, label, box_areas(corners), scores)
     best = keep_best(predictions, protocol.max_boxes, protocol.per_class)
     predictions = predictions.select(best)
     return match(
@@ -182,6 +188,12 @@ def measure_matches(
     }
 
 
+def of_size(name: str, matches: Sequence[Matches]) -> Matches:
+    """The matches of a figure's area range. matches: as for `measure_matches`."""
+    _, _, size = name.partition("_")
+    return matches[SIZES.index(size)] if size in SIZES else matches[0]
+
+
 def box_figures(
     protocol: BoxProtocol,
     matches: Sequence[Matches],
@@ -206,8 +218,9 @@ def box_figures(
         if name.endswith(SIZES[1:]):
             reason = class_reason = f"no truth is {name.split('_')[1]}"
         samples = resampled.get(name)
-        overall[name] = class_mean(class_values, images, reason, samples, draws)
-        figures = class_figures(class_values, [images] * len(classes), class_reason, samples, draws)
+        has_target = of_size(name, matches).targets > 0
+        overall[name] = class_mean(class_values, has_target, reason, samples, draws)
+        figures = class_figures(class_values, has_target, class_reason, samples, draws)
         for label, figure in zip(classes, figures, strict=True):
             per_class[label][name] = figure
     return overall, per_class

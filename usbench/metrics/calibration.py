@@ -60,7 +60,7 @@ def ece_figure(bins: Values, draws: Draws, reason: str) -> Figure:
         draws: resamples of the cases' groups.
         reason: why there is none, where no case has a prediction.
     """
-    cases = int((bins[..., 0].sum(-1) > 0).sum())
+    counted = bins[..., 0].sum(-1) > 0
     return Figure.of(
-        float(ece(bins.sum(axis=0))), cases, reason, ece(resample_sums(bins, draws)), draws
+        float(ece(bins.sum(axis=0))), counted, reason, ece(resample_sums(bins, draws)), draws
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +16,7 @@ from scipy.stats import rankdata
 
 from usbench.metrics.bootstrap import Draws, Values, draw, resample_means, resample_sums
 from usbench.metrics.ratios import ratio
-from usbench.metrics.scores import Figure, Figures
+from usbench.metrics.scores import Figure, Figures, Flags
 
 CHUNK = 4_000_000  # weights in memory at once
 
@@ -25,13 +26,19 @@ def mean_figure(values: ArrayLike, draws: Draws, reason: str) -> Figure:
     array = np.asarray(values, np.float64)
     if not len(array):
         return Figure(None, 0, reason)
-    return Figure.of(array.mean(), len(array), reason, resample_means(array, draws), draws)
+    return Figure.of(array.mean(), all_of(array), reason, resample_means(array, draws), draws)
 
 
-def median_figure(values: Sequence[float], reason: str) -> Figure:
+def all_of(values: NDArray[Any]) -> Flags:
+    """(N,) every one of N cases has a value."""
+    return np.ones(len(values), bool)
+
+
+def median_figure(values: Sequence[float], draws: Draws, reason: str) -> Figure:
     """The median; it has no interval, because those of medians are unreliable for small samples."""
-    median = float(np.median(np.asarray(values))) if len(values) else np.nan
-    figure = Figure.of(median, len(values), reason)
+    array = np.asarray(values, np.float64)
+    median = float(np.median(array)) if len(array) else np.nan
+    figure = Figure.of(median, all_of(array), reason, draws=draws)
     return figure if figure.value is None else replace(figure, interval="no interval: a median")
 
 
@@ -40,7 +47,7 @@ def sd_figure(values: Sequence[float], draws: Draws, reason: str) -> Figure:
     if len(values) < 2:
         return Figure(None, len(values), reason)
     array = np.asarray(values, np.float64)
-    return Figure.of(array.std(ddof=1), len(array), reason, resample_sds(array, draws), draws)
+    return Figure.of(array.std(ddof=1), all_of(array), reason, resample_sds(array, draws), draws)
 
 
 def resample_sds(values: Values, draws: Draws) -> Values:
@@ -65,7 +72,7 @@ def f1_figure(
     parts = np.stack([2.0 * (predicted & positive), predicted.astype(float) + positive], axis=1)
     return Figure.of(
         float(ratio(*parts.sum(axis=0))),
-        len(parts),
+        predicted | positive,
         reason,
         ratio(*resample_sums(parts, draws).T),
         draws,
@@ -112,9 +119,8 @@ def auroc_figure(scores: ArrayLike, present: ArrayLike, draws: Draws, reason: st
     array = np.asarray(scores, np.float64)
     if value is None:
         return Figure(None, len(array), reason)
-    return Figure.of(
-        value, len(array), reason, resample_aurocs(array, np.asarray(present, bool), draws), draws
-    )
+    resampled = resample_aurocs(array, np.asarray(present, bool), draws)
+    return Figure.of(value, all_of(array), reason, resampled, draws)
 
 
 def resample_aurocs(scores: Values, present: NDArray[np.bool_], draws: Draws) -> Values:
@@ -154,7 +160,7 @@ def agreement_figures(differences: Sequence[float], groups: Sequence[str], reaso
             ("bias", "sd", "loa_low", "loa_high"), Figure(None, len(values), reason)
         )
         if len(values):
-            figures["bias"] = Figure(float(values[0]), 1)
+            figures["bias"] = Figure(float(values[0]), 1, groups=1)
         return figures
     draws = draw(groups)
     bias, sd = float(values.mean()), float(values.std(ddof=1))
@@ -166,6 +172,6 @@ def agreement_figures(differences: Sequence[float], groups: Sequence[str], reaso
         "loa_high": (bias + 1.96 * sd, biases + 1.96 * sds),
     }
     return {
-        name: Figure.of(value, len(values), reason, samples, draws)
+        name: Figure.of(value, all_of(values), reason, samples, draws)
         for name, (value, samples) in resampled.items()
     }

@@ -204,7 +204,7 @@ def matches_from_cases(rows: Sequence[Mapping[str, str]], classes: Sequence[str]
     return Matches.from_unsorted(
         labels_array,
         images_array,
-        np.array(score, np.float32),
+        np.array(score, np.float64),
         # A case's boxes of a class are adjacent, best first.
         rank_within_runs(labels_array, images_array),
         hits,

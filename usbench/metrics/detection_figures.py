@@ -64,7 +64,7 @@ def detection_figures(matches: Matches, confidence: float, draws: Draws) -> Figu
 
 def count_boxes(matches: Matches, confidence: float) -> Values:
     """(N, 3) true positives, false positives and targets of each image, at this confidence."""
-    confident = matches.score >= np.float32(confidence)
+    confident = matches.score >= confidence
     hit = matches.hit[IOU_50] & confident
     wrong = _counted(matches) & ~matches.hit[IOU_50] & confident
     size = len(matches.targets)
@@ -82,14 +82,15 @@ def confidence_figures(matches: Matches, confidence: float, draws: Draws) -> Fig
     counts = count_boxes(matches, confidence)
     values = box_rates(counts.sum(axis=0))
     resampled = box_rates(resample_sums(counts, draws))
-    reasons = {
-        "precision": "no box of that confidence",
-        "recall": "no truth",
-        "f1": "no truth and no box",
+    has_box, has_target = np.asarray(counts[:, :2].any(axis=1)), counts[:, 2] > 0
+    counted = {  # name → (images, why there is none)
+        "precision": (has_box, "no box of that confidence"),
+        "recall": (has_target, "no truth"),
+        "f1": (has_box | has_target, "no truth and no box"),
     }
     return {
-        name: Figure.of(float(values[name]), len(counts), reason, resampled[name], draws)
-        for name, reason in reasons.items()
+        name: Figure.of(float(values[name]), images, reason, resampled[name], draws)
+        for name, (images, reason) in counted.items()
     }
 
 
@@ -117,7 +118,7 @@ def false_alarm_figure(matches: Matches, confidence: float, draws: Draws) -> Fig
     value = wrong[is_empty].mean() if is_empty.any() else np.nan
     return Figure.of(
         value,
-        int(is_empty.sum()),
+        is_empty,
         "every image has a truth",
         resample_means(np.where(is_empty, wrong, np.nan), draws),
         draws,
@@ -139,11 +140,11 @@ def image_auroc(matches: Matches, draws: Draws) -> Figure:
 
 def froc_figures(matches: Matches, draws: Draws) -> Figures:
     """Sensitivity at each rate of false positives per image: `sens_fppi_0.25` …"""
-    images, rates = len(matches.targets), np.array(FROC_RATES)
-    values = sensitivities(matches, rates, np.ones((1, images)))[0]
+    rates, has_target = np.array(FROC_RATES), np.asarray(matches.targets.any(axis=1))
+    values = sensitivities(matches, rates, np.ones((1, len(has_target))))[0]
     resampled = sensitivities(matches, rates, draws.case_weights)
     return {
-        f"sens_fppi_{rate:g}": Figure.of(values[n], images, "no truth", resampled[:, n], draws)
+        f"sens_fppi_{rate:g}": Figure.of(values[n], has_target, "no truth", resampled[:, n], draws)
         for n, rate in enumerate(FROC_RATES)
     }
 

@@ -37,13 +37,14 @@ from usbench.types import BLURRED, OFF, SEEN, Landmarks, Target, Task
 
 RADIAL = EvaluationProtocol(
     "radial",
-    1,
+    2,
     "native pixels; over all = every seen point (or curve) counted once, whatever its name; "
     "points: distance of the prediction's maximum, whatever its presence score, to every point "
     "whose truth is seen: mean, median, SD (n − 1), share within each threshold (≤); diag: as a "
     "fraction of the image's diagonal; mm: only images whose pixel size is known; curves (names "
-    "whose truths have several knots): both sampled every px along their natural splines, mean of "
-    "the two directed mean distances, and Hausdorff distance; presence: seen against surely not "
+    "whose truths have several knots): both sampled every px along their natural splines, the "
+    "distance of each sample to the other's nearest segment, mean of the two directed means, "
+    "weighted by length of arc, and Hausdorff distance; presence: seen against surely not "
     "in view, names pooled, F1 and false presence at the threshold with the best F1 on "
     "validation, presence_ece: score against presence in 15 bins; blurred, missing and malformed "
     "truths count nowhere; lengths: predicted minus true where both ends are seen, one mean per "
@@ -60,7 +61,7 @@ THRESHOLDS_MM = (1, 2, 4, 8)
 
 
 def selection(pairs: Iterable[tuple[Target, Target]]) -> float:
-    """The selection metric, version 1: minus the mean distance in px over seen points and curves.
+    """The selection metric, version 2: minus the mean distance in px over seen points and curves.
 
     Each counts once: a point's radial error, a curve's mean symmetric distance. −1e6 where
     nothing is seen.
@@ -196,7 +197,7 @@ class LandmarkScorer:
         cases = DrawnCases(self.cases, draw([case.group for case in self.cases]))
         scores = {**self._figures(cases), **self._length_figures()}
         target_score = {  # of the target itself as the prediction: shares are 1, errors 0
-            name: Figure(float(name.startswith(SHARES)), figure.n)
+            name: Figure(float(name.startswith(SHARES)), figure.n, groups=figure.groups)
             for name, figure in scores.items()
             if figure.value is not None
         }

@@ -136,7 +136,8 @@ _PROTOCOLS = (
         1,
         "foreground classes, masks at 128×128 (nearest); predicted and present: the value; "
         "predicted and absent: Dice 1, IoU 0; not predicted: 0; mean over images per class, then "
-        "over classes",
+        "over classes; the upper bound of Dice is 1, not the target_score: a stray pixel on each "
+        "absent class reaches it; that of IoU is the target_score",
         "128×128; false positives score Dice 1",
         kumar_transformer(dice, 1.0),
         kumar_transformer(iou, 0.0),
@@ -221,20 +222,18 @@ def average_measure(
     resampled = None  # (B, C)
     if order == "pooled":
         counts = counts * known[..., None]
-        values, n = measure(counts.sum(axis=0)), known.sum(axis=0)
+        values, counted = measure(counts.sum(axis=0)), np.isfinite(measure(counts))
         if draws:
             resampled = measure(resample_sums(counts, draws).astype(np.int64))
     else:
         per_image = np.where(known, measure(counts), np.nan)
-        values, n = mean_defined(per_image, 0), np.isfinite(per_image).sum(axis=0)
+        values, counted = mean_defined(per_image, 0), np.isfinite(per_image)
         if draws:
             resampled = resample_means(per_image, draws)
-    figures = class_figures(values, n, reason, resampled, draws)
+    figures = class_figures(values, counted, reason, resampled, draws)
     if order != "image":
-        return class_mean(values, len(counts), resampled=resampled, draws=draws), figures
+        return class_mean(values, counted, resampled=resampled, draws=draws), figures
     image_means = mean_defined(per_image, 1)
     resampled = resample_means(image_means, draws) if draws else None
-    return (
-        Figure.of(float(mean_defined(image_means)), len(counts), resampled=resampled, draws=draws),
-        figures,
-    )
+    mean, has_mean = float(mean_defined(image_means)), np.isfinite(image_means)
+    return Figure.of(mean, has_mean, resampled=resampled, draws=draws), figures

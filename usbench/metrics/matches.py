@@ -42,7 +42,7 @@ class PredictedObjects:
     image: Index  # (M,)
     label: Index  # (M,)
     area: Values  # (M,) px²
-    score: NDArray[np.float32]  # (M,)
+    score: NDArray[np.floating]  # (M,)
 
     def select(self, numbers: Index) -> PredictedObjects:
         """Some of them, in the order of these numbers."""
@@ -82,7 +82,7 @@ class Matches:
 
     starts: Index  # (C + 1,) those of class c are starts[c] : starts[c + 1]
     image: Index  # (D,)
-    score: NDArray[np.float32]  # (D,)
+    score: NDArray[np.floating]  # (D,)
     rank: Index  # (D,) among the predictions of its image and class, 0 the best
     hit: Flags  # (T, D) matches a target that counts
     ignored: Flags  # (T, D) counts neither as hit nor as false positive
@@ -92,7 +92,7 @@ class Matches:
     def from_unsorted(
         label: Index,
         image: Index,
-        score: NDArray[np.float32],
+        score: NDArray[np.floating],
         rank: Index,
         hit: Flags,
         ignored: Flags,
@@ -134,7 +134,7 @@ class Matches:
 
 
 def _sort_by_class(
-    label: Index, image: Index, score: NDArray[np.float32], rank: Index, classes: int
+    label: Index, image: Index, score: NDArray[np.floating], rank: Index, classes: int
 ) -> tuple[Index, Index]:
     """The order (D,) of predictions in `Matches`, and where each class starts in it (C + 1,)."""
     order = np.lexsort((rank, image, -score, label))

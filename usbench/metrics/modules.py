@@ -160,13 +160,17 @@ def _to_batch(target: Target) -> Any:
 
 
 def _join_columns(image: Mapping[str, Tensor], *scores: str) -> Tensor:
-    """One image's boxes, labels and, where named, scores as (N, 5) or (N, 6) float32."""
-    names = ("labels", *scores)
-    tensors = [image["boxes"].float(), *(image[name].float() for name in names)]
+    """One image's boxes, labels and, where named, scores as (N, 5) or (N, 6).
+
+    In float32; in float64 where boxes or scores are, which MPS doesn't have.
+    """
+    names = ("boxes", "labels", *scores)
+    is_double = any(image[name].dtype == torch.float64 for name in ("boxes", *scores))
+    tensors = [image[name].to(torch.float64 if is_double else torch.float32) for name in names]
     shapes = [tuple(tensor.shape) for tensor in tensors]
     size = shapes[0][:1]
-    if shapes != [(*size, 4), *[size] * len(names)]:
-        raise ValueError(f"expected boxes of (N, 4), {', '.join(names)} of (N,), got {shapes}")
+    if shapes != [(*size, 4), *[size] * (len(names) - 1)]:
+        raise ValueError(f"expected boxes of (N, 4), {', '.join(names[1:])} of (N,), got {shapes}")
     return torch.column_stack(tensors)
 
 

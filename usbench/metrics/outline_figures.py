@@ -94,32 +94,41 @@ def summarise_outlines(
         for name in [measure] if measure == NSD[unit] else [measure, measure + PENALTY]:
             table = np.array([[case_value(case, name) for case in image] for image in cases])
             table = table.reshape(len(cases), len(per_class))
-            n = np.isfinite(table).sum(axis=0)
+            counted = np.isfinite(table)
             resampled = resample_means(table, draws)
             class_means = mean_defined(table, 0)
-            overall[name] = class_mean(class_means, int(n.sum()), REASON[unit], resampled, draws)
+            overall[name] = class_mean(class_means, counted, REASON[unit], resampled, draws)
             # Column by column: NumPy sums a whole table in another order, with other last bits.
             class_means = np.array([mean_defined(column) for column in table.T])
-            figures = class_figures(class_means, n, REASON[unit], resampled, draws)
+            figures = class_figures(class_means, counted, REASON[unit], resampled, draws)
             for class_scores, figure in zip(per_class, figures, strict=True):
                 class_scores[name] = figure
     for unit in NSD:
-        _add_undefined(cases, unit, overall, per_class)
+        _add_undefined(cases, unit, draws, overall, per_class)
     return overall, per_class
 
 
 def _add_undefined(
-    cases: Sequence[Sequence[Case]], unit: str, overall: Figures, per_class: Sequence[Figures]
+    cases: Sequence[Sequence[Case]],
+    unit: str,
+    draws: Draws,
+    overall: Figures,
+    per_class: Sequence[Figures],
 ) -> None:
-    """Add the number of cases whose distances are undefined, because one mask is empty."""
-    is_undefined = [
-        NSD[unit] in case and f"hd_{unit}" not in case for image in cases for case in image
-    ]
-    counts = np.reshape(is_undefined, (len(cases), len(per_class))).sum(axis=0)
-    is_measured = any(f"diagonal_{unit}" in case for image in cases for case in image)
-    for figures, count in zip([overall, *per_class], [counts.sum(), *counts], strict=True):
-        figure = Figure(float(count), len(cases)) if is_measured else Figure(None, 0, REASON[unit])
-        figures[f"undefined_{unit}"] = figure
+    """Add the number of cases whose distances are undefined, because one mask is empty.
+
+    They are counted among the cases with a mask.
+    """
+    shape = (len(cases), len(per_class))
+    flat = [case for image in cases for case in image]
+    has_mask = np.array([NSD[unit] in case for case in flat], bool).reshape(shape)
+    has_distance = np.array([f"hd_{unit}" in case for case in flat], bool).reshape(shape)
+    undefined = has_mask & ~has_distance
+    has_any = np.asarray(has_mask.any(axis=1))
+    columns = [(undefined, has_any), *zip(undefined.T, has_mask.T, strict=True)]
+    for figures, (is_undefined, counted) in zip([overall, *per_class], columns, strict=True):
+        count = float(is_undefined.sum()) if has_mask.any() else math.nan
+        figures[f"undefined_{unit}"] = Figure.of(count, counted, REASON[unit], draws=draws)
 
 
 def case_value(case: Case, name: str) -> float:

@@ -39,12 +39,33 @@ class MeanScores:
     """A mean over cases per column (class), then over the columns that have any."""
 
     name: str
-    sums: Values  # (N, C) for each case and column a sum of values …
-    counts: Values  # (N, C) … and how many they are, the same for every compared model
+    # (S, N, C) for each seed, case and column a sum of values …
+    sums: Values
+    counts: Values  # (S, N, C) … and how many they are; 0 where the case doesn't count
 
     def scores(self, draws: Draws) -> Values:
-        """(B,) the score in each resample; NaN where it is undefined there."""
-        return _column_mean(resample_sums(self.sums, draws), resample_sums(self.counts, draws))
+        """(B,) the score in each resample, the mean over the seeds; NaN where it is undefined."""
+        seeds = [
+            _column_mean(resample_sums(sums, draws), resample_sums(counts, draws))
+            for sums, counts in zip(self.sums, self.counts, strict=True)
+        ]
+        return np.asarray(np.mean(seeds, axis=0))
+
+    def align(self, other: MeanScores) -> tuple[MeanScores, MeanScores]:
+        """Both models on the cases that count for any of their seeds, averaged over their seeds.
+
+        A seed for which such a case doesn't count scores 1 there: it is rightly silent.
+        """
+        union = np.maximum(self.counts.max(axis=0), other.counts.max(axis=0))
+        first, second = (
+            MeanScores(
+                model.name,
+                np.where(model.counts > 0, model.sums, union).mean(axis=0)[None],
+                union[None],
+            )
+            for model in (self, other)
+        )
+        return first, second
 
     def swapped_differences(
         self, other: ComparedModel, index: NDArray[np.int64], swaps: Swaps
@@ -52,14 +73,15 @@ class MeanScores:
         """(S,) own score minus the other's after groups changed sides.
 
         Args:
-            other: the other model on the same cases.
+            other: the other model; both as `align` returns them.
             index: (N,) the group of each case.
             swaps: (S, G) which groups change sides.
         """
         assert isinstance(other, MeanScores)
-        group_sums = np.zeros((swaps.shape[1], self.sums.shape[1]))
-        np.add.at(group_sums, index, self.sums - other.sums)
-        return _column_mean(np.where(swaps, -1.0, 1.0) @ group_sums, self.counts.sum(axis=0)[None])
+        (sums,), (other_sums,), (counts,) = self.sums, other.sums, self.counts
+        group_sums = np.zeros((swaps.shape[1], sums.shape[1]))
+        np.add.at(group_sums, index, sums - other_sums)
+        return _column_mean(np.where(swaps, -1.0, 1.0) @ group_sums, counts.sum(axis=0)[None])
 
 
 def _column_mean(sums: Values, counts: Values) -> Values:
@@ -144,36 +166,52 @@ class Difference:
 
 
 def score_model(model: ComparedModel, draws: Draws) -> float:
-    """The score on all cases, each counted once."""
+    """The model's own score on all cases, each counted once."""
     return float(model.scores(Draws(draws.index, np.ones((1, draws.groups))))[0])
 
 
 def compare_models(models: Sequence[ComparedModel], draws: Draws) -> list[Difference]:
-    """Compare each model with each one after it, on the same cases."""
-    scored = [(model, score_model(model, draws), model.scores(draws)) for model in models]
+    """Compare each model with each one after it. A pair's difference depends on these two alone."""
+    # mAP takes long and is the same in every pair.
+    resampled_map = {
+        model.name: model.scores(draws) for model in models if isinstance(model, MapScores)
+    }
     differences = []
-    for (first, score, resampled), (second, other_score, other) in combinations(scored, 2):
-        interval = percentile_interval(resampled - other, draws.groups)
-        se = float(np.nanstd(resampled - other, ddof=1))
-        p = permutation_p(first, second, draws) if draws.groups >= MIN_GROUPS else None
-        no_test = f"no test: expected at least {MIN_GROUPS} groups, got {draws.groups}"
-        differences.append(
-            Difference(
-                first.name,
-                second.name,
-                score - other_score,
-                interval.low,
-                interval.high,
-                se,
-                p,
-                no_test if p is None else interval.reason,
-            )
-        )
+    for first, second in combinations(models, 2):
+        if isinstance(first, MeanScores) and isinstance(second, MeanScores):
+            first, second = first.align(second)
+        resampled = [
+            resampled_map[model.name] if isinstance(model, MapScores) else model.scores(draws)
+            for model in (first, second)
+        ]
+        differences.append(measure_difference(first, second, resampled[0] - resampled[1], draws))
     return differences
 
 
+def measure_difference(
+    first: ComparedModel, second: ComparedModel, resampled: Values, draws: Draws
+) -> Difference:
+    """The difference of two models on the same cases. resampled: (B,) it in each resample."""
+    interval = percentile_interval(resampled, draws.groups)
+    p = permutation_p(first, second, draws) if draws.groups >= MIN_GROUPS else None
+    no_test = f"no test: expected at least {MIN_GROUPS} groups, got {draws.groups}"
+    return Difference(
+        first=first.name,
+        second=second.name,
+        value=score_model(first, draws) - score_model(second, draws),
+        low=interval.low,
+        high=interval.high,
+        se=float(np.nanstd(resampled, ddof=1)),
+        p=p,
+        reason=no_test if p is None else interval.reason,
+    )
+
+
 def permutation_p(first: ComparedModel, second: ComparedModel, draws: Draws) -> float:
-    """Two-sided p of a difference: how often swapping whole groups gives one as large."""
+    """Two-sided p of a difference: how often swapping whole groups gives one as large.
+
+    Means over cases are of the same cases, as `MeanScores.align` returns them.
+    """
     groups = draws.groups
     observed = abs(score_model(first, draws) - score_model(second, draws)) - ROUNDING
     is_exact = groups <= EXACT_GROUPS

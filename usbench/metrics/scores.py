@@ -21,18 +21,18 @@ class Figure:
     """One number with its interval; where undefined, None with a reason, never NaN or infinity."""
 
     value: float | None
-    n: int  # cases that it is computed from
+    n: int  # cases with a value: those on which the figure is defined by itself
     reason: str | None = None  # why the value is None
     low: float | None = None  # 95 % interval by cluster bootstrap over groups
     high: float | None = None
     interval: str | None = None  # why there is no interval, or how far to trust it
     method: str | None = None  # how low and high were computed; None without an interval
-    groups: int | None = None  # of the test set; None: not stated
+    groups: int | None = None  # that these cases are of; None: not stated
 
     @staticmethod
     def of(
         value: float,
-        n: int,
+        counted: Flags,
         reason: str = "no case to average",
         resampled: Values | None = None,
         draws: Draws | None = None,
@@ -41,16 +41,18 @@ class Figure:
 
         Args:
             value: NaN where it is undefined.
-            n: cases that it is computed from.
+            counted: (N,) whether each case has a value.
             reason: why it is undefined.
             resampled: (B,) the value in each resample; None for no interval.
             draws: the resamples of the groups.
         """
+        n = int(counted.sum())
+        groups = None if draws is None else draws.count_groups(counted)
         if not math.isfinite(value):
-            return Figure(None, n, reason)
-        if resampled is None or draws is None:
-            return Figure(float(value), n)
-        interval = percentile_interval(resampled, draws.groups)
+            return Figure(None, n, reason, groups=groups)
+        if resampled is None or groups is None:
+            return Figure(float(value), n, groups=groups)
+        interval = percentile_interval(resampled, groups)
         return Figure(
             float(value),
             n,
@@ -58,10 +60,11 @@ class Figure:
             high=interval.high,
             interval=interval.reason,
             method=None if interval.low is None else "percentile",
-            groups=draws.groups,
+            groups=groups,
         )
 
 
+Flags = NDArray[np.bool_]
 Figures = dict[str, Figure]
 Cell = str | int | float | None  # of a case table
 TableRow = dict[str, Cell]  # of a case table: column → value
@@ -182,18 +185,20 @@ class ExtraFigures:
 
 def average(values: Sequence[float], draws: Draws | None = None) -> Figure:
     """Mean over the values that aren't NaN; undefined, with a reason, where one is infinite."""
-    defined = [value for value in values if not math.isnan(value)]
+    array = np.array(values, np.float64)
+    counted = ~np.isnan(array)
+    defined = array[counted].tolist()
     infinite = sum(map(math.isinf, defined))
     if infinite:
         return Figure(None, len(defined), f"infinite in {infinite} of {len(defined)} cases")
     mean = sum(defined) / len(defined) if defined else math.nan
-    resampled = resample_means(np.array(values), draws) if draws else None
-    return Figure.of(mean, len(defined), resampled=resampled, draws=draws)
+    resampled = resample_means(array, draws) if draws else None
+    return Figure.of(mean, counted, resampled=resampled, draws=draws)
 
 
 def class_figures(
     values: Values,
-    n: Sequence[int] | NDArray[np.int64],
+    counted: Flags,
     reason: str,
     resampled: Values | None = None,
     draws: Draws | None = None,
@@ -202,28 +207,32 @@ def class_figures(
 
     Args:
         values: (C,) NaN where undefined.
-        n: (C,) cases that each value is computed from.
+        counted: (N, C) whether each case has a value.
         reason: why a value is undefined.
         resampled: (B, C) the values in each resample; None for no intervals.
         draws: the resamples of the groups.
     """
     columns = [None] * len(values) if resampled is None else resampled.T
     return [
-        Figure.of(value, int(count), reason, column, draws)
-        for value, count, column in zip(values, n, columns, strict=True)
+        Figure.of(value, counted[:, c], reason, column, draws)
+        for c, (value, column) in enumerate(zip(values, columns, strict=True))
     ]
 
 
 def class_mean(
     values: Values,
-    n: int,
+    counted: Flags,
     reason: str = "no case to average",
     resampled: Values | None = None,
     draws: Draws | None = None,
 ) -> Figure:
-    """The mean over the classes that have a value; arguments as for `class_figures`."""
+    """The mean over the classes that have a value; arguments as for `class_figures`.
+
+    A case counts if it has a value of any class.
+    """
     means = None if resampled is None else mean_defined(resampled, 1)
-    return Figure.of(float(mean_defined(values)), n, reason, means, draws)
+    has_any = np.asarray(counted.any(axis=1))
+    return Figure.of(float(mean_defined(values)), has_any, reason, means, draws)
 
 
 def figure_values(figures: Mapping[str, Figure]) -> dict[str, float | None]:

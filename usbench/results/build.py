@@ -1,4 +1,4 @@
-"""Scores as a result holds them: with groups, a description and the score to rank by."""
+"""Scores as a result holds them: with a description and the score to rank by."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from usbench.datasets.config import ViewConfig
 from usbench.errors import ConfigError
-from usbench.metrics.scores import Figures, ProtocolScores, Scores
+from usbench.metrics.scores import ProtocolScores, Scores
 from usbench.results.result import Primary, Result
 from usbench.results.store import lower_is_better
 from usbench.types import Task
@@ -21,21 +21,18 @@ class ReportedScores:
     primary: Primary
 
 
-def report_scores(
-    scores: Scores, primary: str, groups: int, description: str | None = None
-) -> ReportedScores:
+def report_scores(scores: Scores, primary: str, description: str | None = None) -> ReportedScores:
     """Prepare scores for a result.
 
     Args:
         scores: from a scorer.
         primary: the name of the score to rank by.
-        groups: of the test set; every figure states it.
         description: of the reporting protocol; None: as the scorer describes it.
 
     Raises:
         ConfigError: the reporting protocol has no score named `primary`.
     """
-    protocols = [with_groups(protocol, groups) for protocol in scores.protocols]
+    protocols = list(scores.protocols)
     if description is not None:
         protocols[0] = replace(protocols[0], description=description)
     figures = protocols[0].scores
@@ -44,15 +41,6 @@ def report_scores(
     return ReportedScores(
         tuple(protocols), Primary(primary, figures[primary].value, not lower_is_better(primary))
     )
-
-
-def with_groups(protocol: ProtocolScores, groups: int) -> ProtocolScores:
-    """The protocol's scores, each with the number of groups in the test set."""
-
-    def state(figures: Figures) -> Figures:
-        return {name: replace(figure, groups=groups) for name, figure in figures.items()}
-
-    return protocol.with_figures(state)
 
 
 def build_result(facts: Result, scores: ReportedScores) -> Result:

@@ -109,7 +109,7 @@ def add_calibration(
     resampled = calibration.ece(resample_sums(table, draws))  # (B, C)
     # Class by class: NumPy sums a whole table in another order, with other last bits.
     errors = np.array([per_class[name]["ece"].value for name in classes], np.float64)
-    total = class_mean(errors, len(table), resampled=resampled, draws=draws)
+    total = class_mean(errors, table[..., 0].sum(axis=2) > 0, resampled=resampled, draws=draws)
     protocol = replace(
         protocol,
         description=f"{protocol.description}; {CALIBRATION}",

@@ -124,7 +124,7 @@ def done_result(
     counts = {"test": counts["test"]} if config.transfer else counts
     file, _ = prediction_files(config.run_dir, "test")
     return replace(
-        build_result(result_facts(config, counts), reported_scores(config, dataset, scores)),
+        build_result(result_facts(config, counts), reported_scores(config, scores)),
         validation=Validation(SELECTION[config.task][0], selection_score),
         predictions=PredictionsFile(
             file.relative_to(config.runs).as_posix(), file_sha256(file), counts["test"]
@@ -139,13 +139,11 @@ def image_counts(dataset: Dataset) -> dict[str, int]:
     return {split: len(records) for split, records in dataset.records.items()}
 
 
-def reported_scores(config: RunConfig, dataset: Dataset, scores: Scores) -> ReportedScores:
+def reported_scores(config: RunConfig, scores: Scores) -> ReportedScores:
     """Scores on the test split as the run's result holds them."""
-    groups = len({record.group for record in dataset.records["test"]})
     return report_scores(
         scores,
         str(config.metric["primary"]),
-        groups,
         run_protocol_description(config, scores.protocol.description),
     )
 

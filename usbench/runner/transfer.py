@@ -145,8 +145,7 @@ class ClassMap:
     def map_boxes(self, boxes: Boxes) -> Boxes:
         """The boxes of classes that the other dataset has."""
         shared = self.targets[boxes.labels] >= 0
-        scores = None if boxes.scores is None else boxes.scores[shared]
-        return Boxes(boxes.xyxy[shared], self.targets[boxes.labels[shared]], scores)
+        return boxes.select(shared, self.targets[boxes.labels[shared]])
 
     def map_landmarks(self, landmarks: Landmarks) -> Landmarks:
         """For each of the other dataset's classes the first of the model's that maps to it."""

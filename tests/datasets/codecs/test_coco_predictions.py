@@ -58,12 +58,10 @@ def test_detections_by_hand(tmp_path: Path) -> None:
     first, second = file
     assert isinstance(first, Boxes) and isinstance(second, Boxes)
     assert first.xyxy.shape == (0, 4) and first.scores is not None
-    assert (
-        second.xyxy.tolist() == [[1.5, 2, 4.75, 6], [0, 0, 20, 10]]
-        and second.xyxy.dtype == np.float32
-    )
+    assert second.xyxy.tolist() == [[1.5, 2, 4.75, 6], [0, 0, 20, 10]]
+    assert second.xyxy.dtype == np.float64 and second.scores is not None
     assert second.labels.tolist() == [1, 0] and second.scores is not None
-    assert second.scores.tolist() == BOXES.scores.tolist()  # type: ignore[union-attr]
+    assert (second.scores.astype(np.float32) == BOXES.scores).all()
 
 
 def test_written_detections_by_hand(tmp_path: Path) -> None:
@@ -361,8 +359,25 @@ def test_boxes_written_then_read_are_identical(
             writer.add(str(n), "g", (690, 690), target)
     for expected, read in zip(targets, read_predictions(*paths, "detect", classes=3), strict=True):
         assert isinstance(read, Boxes) and read.scores is not None and expected.scores is not None
-        assert (read.xyxy == expected.xyxy).all() and (read.labels == expected.labels).all()
-        assert (read.scores == expected.scores).all()
+        assert (read.xyxy.astype(np.float32) == expected.xyxy).all()
+        assert (read.labels == expected.labels).all()
+        assert (read.scores.astype(np.float32) == expected.scores).all()
+
+
+def test_float64_is_written_without_loss(scratch: Path) -> None:
+    """Of .1 and .7 float32 keeps eight digits; two scores that differ by less stay apart."""
+    boxes = Boxes(
+        np.array([[0.1, 0.7, 8.3, 9.9], [0.1, 0.7, 8.3, 9.9]]),
+        np.zeros(2, np.int64),
+        np.array([0.7, 0.7 + 1e-9]),
+    )
+    paths = scratch / "p.json", scratch / "i.json"
+    with PredictionWriter(*paths) as writer:
+        writer.add("a", "g", (10, 10), boxes)
+    (read,) = read_predictions(*paths, "detect", classes=1)
+    assert isinstance(read, Boxes) and read.scores is not None
+    assert read.scores.tolist() == [0.7, 0.7 + 1e-9]
+    assert np.abs(read.xyxy - boxes.xyxy).max() < 1e-14
 
 
 @settings(max_examples=60, deadline=None)

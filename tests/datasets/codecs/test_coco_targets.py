@@ -75,7 +75,8 @@ def test_read_by_hand(tmp_path: Path) -> None:
         "deep/b.jpg": (2, 3),
     }
     boxes = targets.boxes("a.png", CLASSES)
-    assert boxes.xyxy.tolist() == [[0, 0, 6, 4], [3, 0, 4.5, 4]] and boxes.xyxy.dtype == np.float32
+    assert boxes.xyxy.tolist() == [[0, 0, 6, 4], [3, 0, 4.5, 4]] and boxes.xyxy.dtype == np.float64
+    assert boxes.areas is not None and boxes.areas.tolist() == [5, 6]  # the second states none
     assert boxes.labels.tolist() == [0, 1] and boxes.scores is None
     assert targets.boxes("a.png", ("other", "vessel", "nerve")).labels.tolist() == [2, 1]
     masks = targets.masks("a.png", CLASSES, True)
@@ -217,6 +218,7 @@ BOXES = {
         put(*SECOND, "bbox", value=[3, 0, 4.5, 4]),
         "with area inside 6×4, got [3, 0, 4.5, 4]",
     ),
+    "a negative area": (put(*SECOND, "area", value=-1), "an area of 0 px² or more, got -1"),
     "no area": (put(*SECOND, "bbox", value=[3, 0, 0, 4]), "with area inside 6×4"),
     "a negative side": (put(*SECOND, "bbox", value=[3, 2, 1, -1]), "with area inside 6×4"),
     "out to the left": (put(*SECOND, "bbox", value=[-0.1, 0, 1, 1]), "with area inside 6×4"),

@@ -1,7 +1,8 @@
 """Predictions as COCO results: one list of boxes or masks. Ours lie beside the list of the images
 that were predicted; any tool's go by the ids of COCO's target file.
 
-Numbers carry nine digits, so that float32 survives exactly.
+float32 is written with nine digits, so that it survives exactly, float64 with all. Both are read as
+float64, as pycocotools reads them.
 """
 
 from __future__ import annotations
@@ -66,14 +67,16 @@ def _box_lines(number: int, size: tuple[int, int], boxes: Boxes) -> Iterator[str
     height, width = size
     if len(boxes.labels) and boxes.labels.min() < 0:
         raise ValueError("labels are indices into the classes, from 0")
+    corner_text, score_text = _number_format(boxes.xyxy), _number_format(boxes.scores)
     # -0.0 + 0.0 = 0.0
     xyxy = np.clip(boxes.xyxy.astype(np.float64), 0, [width, height, width, height]) + 0.0
     xyxy[:, 2:] -= xyxy[:, :2]
     for label, (x, y, w, h), score in zip(
         boxes.labels.tolist(), xyxy.tolist(), _scores(boxes.scores, len(xyxy)), strict=True
     ):
-        bbox = f"[{x:.9g},{y:.9g},{w:.9g},{h:.9g}]"
-        yield f'{{"image_id":{number},"category_id":{label + 1},"bbox":{bbox},"score":{score:.9g}}}'
+        bbox = ",".join(map(corner_text, (x, y, w, h)))
+        entry = f'"image_id":{number},"category_id":{label + 1},"bbox":[{bbox}]'
+        yield f'{{{entry},"score":{score_text(score)}}}'
 
 
 def _mask_lines(number: int, size: tuple[int, int], masks: Masks) -> Iterator[str]:
@@ -87,7 +90,13 @@ def _mask_lines(number: int, size: tuple[int, int], masks: Masks) -> Iterator[st
         yield f'{{{entry},"score":{scores[label]:.9g}}}'
 
 
-def _scores(scores: NDArray[np.float32] | None, number: int) -> list[float]:
+def _number_format(values: NDArray[np.floating] | None) -> Callable[[float], str]:
+    """How numbers of an array are written, without loss."""
+    is_double = values is not None and values.dtype == np.float64
+    return "{:.17g}".format if is_double else "{:.9g}".format
+
+
+def _scores(scores: NDArray[np.floating] | None, number: int) -> list[float]:
     return [1.0] * number if scores is None else (scores.astype(np.float64) + 0.0).tolist()
 
 
@@ -146,9 +155,9 @@ def _make_boxes(path: Path, image: ImageEntry, entries: list[tuple[int, JsonObje
     xyxy[:, 2:] += xyxy[:, :2]
     xyxy = np.clip(xyxy, 0, [image["width"], image["height"]] * 2)
     return Boxes(
-        xyxy.astype(np.float32),
+        xyxy,
         np.array([entry["category_id"] - 1 for _, entry in entries], np.int64),
-        np.array([entry["score"] for _, entry in entries], np.float32),
+        np.array([entry["score"] for _, entry in entries], np.float64),
     )
 
 

@@ -25,6 +25,7 @@ from usbench.io.files import JsonObject, write_atomically
 from usbench.types import BLURRED, SEEN, Boxes, Landmarks, Masks, Target
 
 STICKS_OUT = 1e-3  # of the image's side: a box may by rounding, and is clipped
+LARGEST = 1e12  # px² of an object
 BEYOND = 1.0  # px that a polygon's vertex may lie outside the image
 
 
@@ -44,13 +45,18 @@ class CocoTargets(LinkedParts):
             DataError: a class, a bbox that isn't four numbers, lies outside or has no area, and for
                 `iscrowd`.
         """
-        image, corners, labels = self.images[file_name], [], []
+        image, corners, labels, areas = self.images[file_name], [], [], []
         for item in image.objects:
             labels.append(self._label(item, item.category, classes))
             crowd = item.entry.get("iscrowd")
             require(not crowd, self._place(item), "single objects (iscrowd 0)", f"iscrowd {crowd}")
             corners.append(self.corners(item, image.size))
-        return Boxes(np.array(corners, np.float32).reshape(-1, 4), np.array(labels, np.int64))
+            areas.append(self.area(item))
+        return Boxes(
+            np.array(corners, np.float64).reshape(-1, 4),
+            np.array(labels, np.int64),
+            areas=np.array(areas, np.float64),
+        )
 
     def masks(self, file_name: str, classes: Sequence[str], exclusive: bool) -> Masks:
         """Planes (C, H, W) of the classes' objects, united.
@@ -111,7 +117,7 @@ class CocoTargets(LinkedParts):
                     paths[label], state[label] = np.array([[x, y]], np.float32), SEEN
         return Landmarks(tuple(paths), state)
 
-    def corners(self, item: CocoObject, size: Size) -> NDArray[np.float32]:
+    def corners(self, item: CocoObject, size: Size) -> NDArray[np.float64]:
         """(4,) x1, y1, x2, y2 of one object; see `boxes` for what is refused."""
         bbox = item.entry.get("bbox")
         if not are_numbers(bbox, 4):
@@ -119,9 +125,8 @@ class CocoTargets(LinkedParts):
         x, y, width, height = bbox
         sides = np.array([size[1], size[0], size[1], size[0]], np.float64)
         corners = np.array([x, y, x + width, y + height], np.float64)
-        inside = np.clip(corners, 0, sides)
-        box = inside.astype(np.float32) + np.float32(0)
-        near = np.abs(corners - inside) <= STICKS_OUT * sides
+        box = np.clip(corners, 0, sides) + 0.0  # -0.0 + 0.0 = 0.0
+        near = np.abs(corners - box) <= STICKS_OUT * sides
         require(
             bool(near.all() and (box[:2] < box[2:]).all()),
             self._place(item),
@@ -129,6 +134,18 @@ class CocoTargets(LinkedParts):
             bbox,
         )
         return box
+
+    def area(self, item: CocoObject) -> float:
+        """The area that an object states, px²: its mask's, also where boxes are compared.
+
+        Without one it is that of the bbox. DataError for what isn't a number of 0 or more.
+        """
+        if "area" not in item.entry:
+            _, _, width, height = item.entry["bbox"]
+            return float(width * height)
+        area = item.entry["area"]
+        require(is_number(area, 0, LARGEST), self._place(item), "an area of 0 px² or more", area)
+        return float(area)
 
     def region(self, item: CocoObject, size: Size) -> NDArray[np.bool_]:
         """The plane (H, W) of one object; see `masks` for what is refused."""
@@ -250,14 +267,16 @@ def _entries(target: Target) -> Iterator[JsonObject]:
             "num_keypoints": int((target.state == SEEN).sum()),
         }
     elif isinstance(target, Boxes):
-        for (x1, y1, x2, y2), label in zip(
-            target.xyxy.tolist(), target.labels.tolist(), strict=True
+        corners = target.xyxy.astype(np.float64)
+        sides = corners[:, 2:] - corners[:, :2]
+        areas = sides.prod(axis=1) if target.areas is None else target.areas
+        for (x1, y1, _, _), (width, height), label, area in zip(
+            corners.tolist(), sides.tolist(), target.labels.tolist(), areas.tolist(), strict=True
         ):
-            width, height = x2 - x1, y2 - y1
             yield {
                 "category_id": label + 1,
                 "bbox": [x1, y1, width, height],
-                "area": width * height,
+                "area": area,
                 "segmentation": [],
             }
     else:

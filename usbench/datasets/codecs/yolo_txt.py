@@ -53,9 +53,7 @@ def read_yolo_predictions(path: Path, names: Sequence[str], size: tuple[int, int
             `read_yolo_boxes` refuses of a row.
     """
     _, rows = _parse_rows(path, read_lines(path, "YOLO predictions"), names, 6)
-    return Boxes(
-        _native_corners(rows, size), rows[:, 0].astype(np.int64), rows[:, 5].astype(np.float32)
-    )
+    return Boxes(_native_corners(rows, size), rows[:, 0].astype(np.int64), rows[:, 5])
 
 
 def write_yolo_boxes(path: Path, boxes: Boxes, names: Sequence[str], size: tuple[int, int]) -> None:

@@ -8,6 +8,7 @@ YOLO text, COCO's categories.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -162,7 +163,7 @@ class _YoloFiles:
     def read(self, name: str, picture: Path, label: Path, classes: Sequence[str]) -> Boxes:
         names, positions = self._numbering(label.parent, classes)
         boxes = yolo_txt.read_yolo_boxes(label, names, image.read_size(picture))
-        return Boxes(boxes.xyxy, positions[boxes.labels])
+        return replace(boxes, labels=positions[boxes.labels])
 
     def put(self, images: Path, labels: Path, classes: Sequence[str], sample: Sample) -> None:
         boxes, size = require_target(sample, Boxes), (sample.image.shape[0], sample.image.shape[1])
