@@ -41,7 +41,7 @@ class Segmenter(LoopModel):
     """
 
     name = "custom"  # in run ids
-    version = 1
+    version = 2
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ class SmpSegmenter(Segmenter):
     """A Segmenter whose net smp builds."""
 
     name = "segmenter"  # in run ids
-    version = 1
+    version = 2
 
     def __init__(
         self,
