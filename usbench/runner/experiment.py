@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from usbench.datasets.config import to_plain
 from usbench.datasets.dataset import Samples
 from usbench.errors import ConfigError, RunError
 from usbench.io.config import build
@@ -174,8 +175,15 @@ def build_model(config: RunConfig, journal: Journal) -> tuple[Model, Run]:
         threads=config.threads,
         score=scoring.SELECTION[config.task],
         log=journal.log,
-        cache=config.runs / "cache" / short_hash([config.fingerprint, identify(view.layout)]),
+        cache=array_cache(config),
     )
+
+
+def array_cache(config: RunConfig) -> Path:
+    """The folder of the arrays that are decoded of the data, shared by runs that read it alike."""
+    view = config.view
+    reading = [identify(view.layout), list(view.classes or ()), to_plain(view.known_defects)]
+    return config.runs / "cache" / short_hash([config.fingerprint, reading])
 
 
 def restore_model(config: RunConfig) -> Model:
