@@ -12,8 +12,8 @@ import pytest
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError
 from usbench.runner.config import RunConfig
-from usbench.runner.experiment import array_cache
 from usbench.runner.identity import class_identity
+from usbench.runner.inputs import array_cache
 from usbench.runner.resolve import resolve_config
 
 SOURCES = {

@@ -18,6 +18,7 @@ from usbench.io.console import warn
 from usbench.io.files import WRITE_ADVICE
 from usbench.runner.config import RunConfig, read_config, write_config
 from usbench.runner.experiment import evaluate_elsewhere, train_and_test
+from usbench.runner.inputs import ChangedInputError, remove_products
 from usbench.runner.launch import PARENT
 from usbench.runner.lock import LostLockError, lock_path, take_lock
 from usbench.runner.publish import RunLock, save_failure
@@ -99,14 +100,20 @@ def do_locked_run(config: RunConfig, lock: RunLock) -> None:
 
 
 def record_failure(config: RunConfig, error: BaseException) -> int:
-    """Say why a run ended early, here and in a failed result; an impossible run is marked refused.
+    """Say why a run ended early, here and in a failed result.
+
+    An impossible run is marked refused instead, and so is one whose data changed; what that made of
+    changed data is removed.
 
     Returns:
         The exit code.
     """
     reason = explain_failure(error)
     warn(traceback.format_exc() if config.debug else reason)
-    if isinstance(error, UnsuitableError):
+    if isinstance(error, ChangedInputError) and error.was_read:
+        remove_products(config)
+    if isinstance(error, (UnsuitableError, ChangedInputError)):
+        config.run_dir.mkdir(parents=True, exist_ok=True)
         (config.run_dir / REFUSED).write_text(json.dumps({"reason": reason}))
     else:
         save_failure(config, reason)

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from usbench.datasets.config import to_plain
 from usbench.datasets.dataset import Samples
 from usbench.errors import ConfigError, RunError
 from usbench.io.config import build
@@ -24,7 +23,7 @@ from usbench.results.store import Case, hash_case_ids
 from usbench.runner import report
 from usbench.runner.config import RunConfig, Transfer, read_config, write_config
 from usbench.runner.facts import done_result
-from usbench.runner.identity import identify, short_hash
+from usbench.runner.inputs import Inputs, array_cache
 from usbench.runner.publish import ALONE, RunLock
 from usbench.runner.tracking import mlflow_store
 from usbench.runner.tracking.background import (
@@ -44,6 +43,7 @@ def train_and_test(config: RunConfig, lock: RunLock = ALONE) -> Result:
     """Do one run and publish its result. An interrupted run resumes at its last epoch."""
     config.run_dir.mkdir(parents=True, exist_ok=True)
     dataset = config.open_dataset()
+    inputs = Inputs.record(config, dataset)
     train, val, test = (dataset.samples(split) for split in ("train", "val", "test"))
     with open_tracker(config) as tracker:
         journal = Journal(config.run_dir / LOG, tracker, lock.check)
@@ -61,6 +61,7 @@ def train_and_test(config: RunConfig, lock: RunLock = ALONE) -> Result:
         result = done_result(
             config, dataset, scores, selection_score, clock.seconds, model.parameters
         )
+        inputs.require_unchanged()
         return finish_run(config, result, predictions, scores.cases, lock, tracker)
 
 
@@ -78,9 +79,10 @@ def evaluate_elsewhere(config: RunConfig, transfer: Transfer, lock: RunLock) -> 
         precision=config.precision,
         threads=config.threads,
     )
+    dataset = config.open_dataset()
+    inputs = Inputs.record(config, dataset)
     model = restore_model(trained)
     clock.end_stage("load")
-    dataset = config.open_dataset()
     test = dataset.samples("test")
     mapped = ClassMap.of(transfer, trained.view).apply(model.predict(test.images()))
     predictions = store_predictions(config, "test", test, mapped)
@@ -90,6 +92,7 @@ def evaluate_elsewhere(config: RunConfig, transfer: Transfer, lock: RunLock) -> 
     result = done_result(
         config, dataset, scores, transfer.validation, clock.seconds, model.parameters
     )
+    inputs.require_unchanged()
     return finish_run(config, result, predictions, scores.cases, lock, Untracked())
 
 
@@ -177,13 +180,6 @@ def build_model(config: RunConfig, journal: Journal) -> tuple[Model, Run]:
         log=journal.log,
         cache=array_cache(config),
     )
-
-
-def array_cache(config: RunConfig) -> Path:
-    """The folder of the arrays that are decoded of the data, shared by runs that read it alike."""
-    view = config.view
-    reading = [identify(view.layout), list(view.classes or ()), to_plain(view.known_defects)]
-    return config.runs / "cache" / short_hash([config.fingerprint, reading])
 
 
 def restore_model(config: RunConfig) -> Model:
