@@ -11,6 +11,7 @@ from usbench.errors import ConfigError
 from usbench.io.files import JsonObject
 from usbench.types import Task
 
+REDISTRIBUTE = ("none", "labels", "images")  # what of a release may be shown to others
 NOT_OURS = ("published", "published_protocols")  # the leaderboard reads these from the YAML itself
 
 
@@ -82,11 +83,13 @@ class DatasetConfig:
         """The YAML of a dataset, resolved; keys of its own become `options`.
 
         Raises:
-            ConfigError: a key is missing, or a view or the split has an unknown one.
+            ConfigError: a key is missing, a view or the split has an unknown one, or `redistribute`
+                is none of its words.
         """
         names = {item.name for item in fields(cls)} - {"options"}
         config = read_config(cls, {key: node[key] for key in node if key in names}, "dataset")
         where = f"dataset={config.name}"
+        check_redistribute(node, where)
         if not isinstance(config.views, Mapping):
             raise ConfigError(f"{where}: expected views by task, got {config.views!r}")
         views = {
@@ -116,6 +119,25 @@ class DatasetConfig:
         view = self.views[task]
         views = {**self.views, task: replace(view, classes=view.classes or tuple(classes))}
         return replace(self, views=views)
+
+
+def check_redistribute(node: JsonObject, where: str) -> None:
+    """Raise ConfigError unless a dataset's `redistribute` is one of its words, or left out.
+
+    Whatever else stood there would decide by accident whether case ids are published.
+    """
+    if "share" in node:
+        raise ConfigError(
+            f"{where}: unknown key 'share'; say redistribute: none, labels or images instead"
+        )
+    value = node.get("redistribute")
+    if value is None or value in REDISTRIBUTE:
+        return
+    nearest = difflib.get_close_matches(str(value).lower(), REDISTRIBUTE, 1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    raise ConfigError(
+        f"{where}: redistribute: expected none, labels or images, got {value!r}{hint}"
+    )
 
 
 Config = TypeVar("Config", DatasetConfig, ViewConfig, SplitConfig, LeakageConfig)
