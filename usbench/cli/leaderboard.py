@@ -31,6 +31,7 @@ from usbench.leaderboard.pooling import pool_cases
 from usbench.leaderboard.published import DatasetSummary, read_datasets
 from usbench.leaderboard.ranking import rank_rows
 from usbench.leaderboard.rows import Row
+from usbench.leaderboard.settings import read_versions
 from usbench.results.result import Result
 from usbench.results.store import PHANTOM, load_results
 
@@ -92,7 +93,8 @@ def build_ranked_rows(
     """The rows with their ranks; what is computed from case tables is cached."""
     name = "leaderboard-phantom.json" if options.phantom else "leaderboard.json"
     with open_cache(options.runs / "cache" / name, write=not options.check) as cache:
-        rows = build_rows(results, datasets, pool_cases(options.results, cache))
+        pool, versions = pool_cases(options.results, cache), read_versions(options.conf)
+        rows = build_rows(results, datasets, pool, versions)
         return rank_rows(rows, results, options.results, cache)
 
 

@@ -17,6 +17,10 @@ FOLDS = (
     "the note says so."
 )
 TARGET_SCORE = "*target_score* is the score of the target itself under the protocol."
+OLD_VERSION = (
+    "`older version`: trained by an older version of the model's adapter than the code's. The row "
+    "stays and has no rank until the model is trained again."
+)
 LEGEND = (
     (
         "A score carries its protocol: its name stands above each table, its description below. "
@@ -35,6 +39,7 @@ LEGEND = (
         "groups swapped, Holm over the table's pairs, level .05): rows whose ranges overlap are "
         "tied. *Resolution* is 2.8 × the SE of the difference between the two best."
     ),
+    OLD_VERSION,
     (
         "*Δ published* is ours minus theirs, given only where protocol, data, model and recipe are "
         "the same; otherwise ≠ names what differs. `agrees`: the 90 % interval of the difference "
@@ -56,6 +61,7 @@ PHANTOM_LEGEND = (
         "ranges overlap are tied."
     ),
     TARGET_SCORE,
+    OLD_VERSION,
 )
 
 TRANSFER = (

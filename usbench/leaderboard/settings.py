@@ -1,11 +1,15 @@
-"""What the leaderboard reads from the `config` of a result, which is the configuration as JSON."""
+"""What the leaderboard reads from the `config` of a result, and from the models' YAML."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import yaml
+
+from usbench.errors import DataError, in_one_line
 from usbench.results.result import Result
 
 Node = Mapping[str, object]
@@ -39,6 +43,29 @@ def read_settings(result: Result) -> Settings:
         folds=folds if isinstance(folds, int) else 0,
         thresholds=thresholds,
     )
+
+
+def read_versions(conf: Path) -> dict[str, int]:
+    """The version of each model's adapter, from conf/model/*.yaml.
+
+    Raises:
+        DataError: a file isn't YAML.
+    """
+    versions = {}
+    for path in sorted((conf / "model").glob("*.yaml")):
+        try:
+            node = yaml.safe_load(path.read_text("utf-8"))
+        except (OSError, yaml.YAMLError, ValueError) as error:
+            raise DataError(f"{path}: expected YAML: {in_one_line(error)}") from error
+        if isinstance(node, dict) and isinstance(node.get("version"), int):
+            versions[str(node.get("name", path.stem))] = node["version"]
+    return versions
+
+
+def version_of(result: Result) -> int | None:
+    """The version of the adapter that trained a result's model; None where it isn't known."""
+    version = read_settings(result).model.get("version")
+    return version if isinstance(version, int) else None
 
 
 def node_at(node: Node, *path: str) -> Node:
