@@ -199,7 +199,7 @@ def image_to_net(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
 def planes_to_net(planes: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
     """(C, H, W) → (C, h, w) of 0 and 1: where a class covers at least half of the net's pixel."""
     whole = planes.shape[1] * planes.shape[2]
-    return (2 * covered_areas(planes, size) >= whole).astype(np.uint8)
+    return np.where(2 * covered_areas(planes, size) >= whole, 1, 0).astype(np.uint8)
 
 
 def index_to_net(planes: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
