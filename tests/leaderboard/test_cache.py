@@ -4,6 +4,7 @@ opened, damage noticed."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +158,18 @@ def test_ranks_are_those_of_a_comparison(place):
     assert {row.resolution for row in ranked.values()} == {compared.resolution}
     assert {row.significant_from for row in ranked.values()} == {compared.significant_from}
     assert {row.compared_groups for row in ranked.values()} == {compared.groups}
+
+
+def test_an_older_version_of_an_adapter_has_no_rank(place):
+    folder = Path(place[1])
+    results = store.load_results(folder, phantom=True)
+    rows = ranking.rank_rows(build_rows(results, []), results, folder)
+    assert {row.ranked for row in rows if row.rank} == {3}
+    first = next(row for row in rows if row.rank)
+    old = [replace(row, old_version=row is first) for row in rows]
+    again = ranking.rank_rows([replace(row, rank=None) for row in old], results, folder)
+    assert not next(row for row in again if row.old_version).rank
+    assert {row.ranked for row in again if row.rank} == {2}
 
 
 def test_what_an_interrupted_leaderboard_computed_is_saved(place, monkeypatch):

@@ -17,13 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.paths import ROOT
-from usbench.errors import DataError
+from usbench.errors import ConfigError, DataError
 from usbench.leaderboard.agreement import find_marks
 from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.comparison import check_comparable
 from usbench.leaderboard.csv_file import to_csv
 from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.published import DatasetSummary, Published, read_datasets
+from usbench.leaderboard.recipes import adapter_versions, read_configs
 from usbench.leaderboard.rows import Agreement, Row
 from usbench.results.format import format_value
 from usbench.results.result import Result
@@ -110,6 +111,65 @@ def by_the_paper(value, version=1):
 
 def ours(all_rows):
     return [row for row in all_rows if row.origin != "published"]
+
+
+# ---- older versions
+
+
+def make_version(value, version, **changes):
+    """A run by a version of the adapter; None: its configuration doesn't say."""
+    config = {
+        "model": {"name": "unet"} if version is None else {"name": "unet", "version": version}
+    }
+    return make_result(value, config=config, series=f"{version}" * 12, **changes)
+
+
+@pytest.mark.parametrize(
+    ("version", "code", "old"),
+    [
+        (1, {"unet": 2}, True),
+        (2, {"unet": 2}, False),
+        (3, {"unet": 2}, False),  # another checkout's
+        (1, {"fpn": 2}, False),
+        (None, {"unet": 2}, False),
+    ],
+)
+def test_a_result_of_an_older_adapter_is_marked(version, code, old):
+    (row,) = build_rows([Result.from_json(make_version(0.7, version))], [], versions=code)
+    assert row.old_version == old and row.value == 0.7
+    note = "older version: 1, now 2; unranked until it is trained again"
+    assert row.note == (note if old else "")
+    line = next(csv.DictReader(io.StringIO(to_csv([row]))))
+    assert line["old_version"] == str(int(old)) and (note in to_markdown([row], [])) == old
+
+
+def test_an_older_adapter_stands_below_and_in_no_row_of_the_newer():
+    contents = [make_version(0.9, 1), make_version(0.6, 2), make_version(0.5, 2, model="fpn")]
+    made = [Result.from_json(content) for content in contents]
+    all_rows = build_rows(made, [], versions={"unet": 2, "fpn": 2})
+    assert [(row.value, row.old_version) for row in all_rows] == [
+        (0.6, False),
+        (0.5, False),
+        (0.9, True),
+    ]
+
+
+def test_people_and_predictions_from_elsewhere_have_no_version():
+    for origin in ("external", "human", "baseline"):
+        made = Result.from_json(make_version(0.9, 1, origin=origin))
+        (row,) = build_rows([made], [], versions={"unet": 2})
+        assert not row.old_version
+
+
+def test_versions_are_those_of_the_models(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text("name: other\nversion: 7\n")
+    (tmp_path / "model" / "none.yaml").write_text("name: none\n")
+    assert adapter_versions(read_configs(tmp_path)) == {"other": 7}
+    assert adapter_versions(read_configs(ROOT / "conf"))["unet"] >= 2
+    (tmp_path / "model" / "broken.yaml").write_text("a: [\n")
+    with pytest.raises(ConfigError, match=r"broken\.yaml"):
+        read_configs(tmp_path)
 
 
 # ---- seeds

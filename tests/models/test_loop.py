@@ -86,7 +86,7 @@ def test_an_image_of_the_net_s_size_is_untouched():
     assert (arrays.image_to_net(image, (32, 64)) == image).all()
 
 
-def test_halving_averages_and_planes_take_the_pixel_under_the_centre():
+def test_halving_averages_and_planes_need_half_of_the_pixel():
     image = np.array([[0, 0, 100, 100], [0, 0, 100, 100]], np.uint8).repeat(2, 0)
     small = arrays.image_to_net(image, (2, 2))
     assert (

@@ -528,7 +528,7 @@ def test_a_full_disk_loses_nothing(tmp_path, cases, padding):
     assert {p.name: p.read_bytes() for p in path.parent.iterdir()} == before
 
 
-@pytest.mark.parametrize("redistribute", ["none", None, False, ""])
+@pytest.mark.parametrize("redistribute", ["none", None, False, "", "private", "Open", "Images"])
 def test_ids_of_data_that_may_not_be_redistributed_are_hashed(redistribute):
     masked = store.hash_case_ids(CASES, redistribute, "spinal")
     expected = hashlib.sha256(b"spinaltest/0001").hexdigest()[:12]

@@ -578,6 +578,49 @@ def test_a_build_s_own_value_stands_before_the_recipe_s(resolve):
     )
 
 
+# ---- what may be shown to others
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), "images"),
+        (("dataset.redistribute=none",), "none"),
+        (("dataset.redistribute=labels",), "labels"),
+        (("dataset.redistribute=null",), "none"),
+        (("~dataset.redistribute",), "none"),
+    ],
+)
+def test_what_may_be_redistributed(resolve, words, expected):
+    assert resolve("dataset=usgra", "model=unet", *SMALL, *words).dataset.redistribute == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "got"),
+    [
+        ("dataset.redistribute=private", "got 'private'"),
+        ("dataset.redistribute=closed", "got 'closed'"),
+        ("dataset.redistribute=Open", "got 'Open'"),
+        ("dataset.redistribute=open", "got 'open'"),
+        ("dataset.redistribute=None", "got 'None'; did you mean 'none'?"),
+        ("dataset.redistribute=Images", "got 'Images'; did you mean 'images'?"),
+        ("dataset.redistribute=label", "got 'label'; did you mean 'labels'?"),
+        ("dataset.redistribute=no", "got 'no'"),
+        ("dataset.redistribute=false", "got False"),  # what `no` is in a YAML
+        ("dataset.redistribute=true", "got True"),
+        ("dataset.redistribute=0", "got 0"),
+        ("dataset.redistribute=''", "got ''"),
+        ("dataset.redistribute=[images]", r"got \['images'\]"),
+        ("+dataset.share=open", "unknown key 'share'; say redistribute"),
+        ("+dataset.share=none", "unknown key 'share'; say redistribute"),
+    ],
+)
+def test_any_other_word_is_refused_before_anything_is_done(resolve, empty_folder, word, got):
+    with pytest.raises(ConfigError, match=got) as caught:
+        resolve("dataset=usgra", "model=unet", *SMALL, word)
+    assert str(caught.value).startswith("dataset=usgra: ") and not list(empty_folder.iterdir())
+
+
 # ---- weights
 
 

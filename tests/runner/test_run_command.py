@@ -346,14 +346,6 @@ def test_a_damaged_result_is_named_and_stays(done, tmp_path):
 
 
 @pytest.mark.process
-def test_a_results_place_that_cannot_be_written(tmp_path):
-    (tmp_path / "results").write_text("a file stands here")
-    code, _, err = usbench(tmp_path, *TINY)
-    assert code == 1 and "results" in err and "Traceback" not in err
-    assert (tmp_path / "results").read_text() == "a file stands here"
-
-
-@pytest.mark.process
 def test_a_full_disk_is_one_line_and_nothing_half_written(tmp_path):
     """A limit on a file's size stands for it: checkpoints don't fit."""
     line = f"ulimit -f 500; exec {sys.executable} -m usbench {' '.join(TINY)}"

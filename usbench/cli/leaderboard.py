@@ -16,7 +16,7 @@ suffices, or stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -43,7 +43,12 @@ from usbench.leaderboard.page.screenshot import take_screenshot
 from usbench.leaderboard.pooling import pool_cases
 from usbench.leaderboard.published import DatasetSummary, read_datasets
 from usbench.leaderboard.ranking import rank_rows
-from usbench.leaderboard.recipes import describe_alterations, read_configs
+from usbench.leaderboard.recipes import (
+    Configs,
+    adapter_versions,
+    describe_alterations,
+    read_configs,
+)
 from usbench.leaderboard.rows import Row
 from usbench.results.result import Result
 from usbench.results.store import PHANTOM, load_results
@@ -60,8 +65,7 @@ def regenerate(options: Options) -> int:
     if options.phantom:  # a phantom's score never stands beside a published one
         datasets = [replace(dataset, published=()) for dataset in datasets]
     results = load_results(options.results, options.phantom)
-    altered = describe_alterations(results, read_configs(*folders))
-    rows = build_ranked_rows(results, datasets, altered, options)
+    rows = build_ranked_rows(results, datasets, read_configs(*folders), options)
     folder = options.results / PHANTOM if options.phantom else options.results
     files = {
         folder / "LEADERBOARD.md": to_markdown(rows, datasets, options.phantom).encode(),
@@ -106,14 +110,16 @@ def rescore_results(options: Options) -> None:
 def build_ranked_rows(
     results: Sequence[Result],
     datasets: Sequence[DatasetSummary],
-    altered: Mapping[str, str],
+    configs: Configs,
     options: Options,
 ) -> list[Row]:
     """The rows with their ranks; what is computed from case tables is cached."""
     name = "leaderboard-phantom.json" if options.phantom else "leaderboard.json"
     with open_cache(options.runs / "cache" / name, write=not options.check) as cache:
         scored = add_further_scores(results, datasets, options.results, cache)
-        rows = build_rows(scored, datasets, pool_cases(options.results, cache), altered)
+        pool = pool_cases(options.results, cache)
+        altered, versions = describe_alterations(results, configs), adapter_versions(configs)
+        rows = build_rows(scored, datasets, pool, altered, versions)
         return rank_rows(rows, results, options.results, cache)
 
 

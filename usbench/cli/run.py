@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from usbench.io.console import say
 from usbench.results.format import format_with_interval
 from usbench.results.result import Result
 from usbench.runner.config import RunConfig
+from usbench.runner.folders import check_folders, try_folders
 from usbench.runner.launch import INTERRUPTED, launch_run
 from usbench.runner.lock import lock_path, read_holder
 from usbench.runner.plan import Plan, plan_run
@@ -80,6 +82,8 @@ def run_single(composed: Composed) -> float | None:
     """Do a run and its evaluations, unless they were done before; see `run_job`."""
     plan = plan_tuned_run(composed, job_overrides())
     if composed["plan"]:
+        for config in unfinished(plan.configs, composed["overwrite"]):
+            check_folders(config)
         name = f"{plan.config.dataset.name} {plan.config.model.name}"
         job = Job((), plan, name=name)
         show_plan([job], [name] if job.is_waiting(retry_failed=True) else [], 1)
@@ -96,13 +100,21 @@ def do_plan(plan: Plan, composed: Composed) -> Result:
 
     Raises:
         FailedRunError: the child process of the run, or of an evaluation, failed.
+        RunError: a folder can't be written.
     """
     config, overwrite = plan.config, bool(composed["overwrite"])
+    for evaluation in unfinished(plan.evaluations, overwrite):  # before the training, not after
+        try_folders(evaluation)
     result = find_or_run(config, overwrite)
     score = selection_score(result)
     for evaluation in plan.evaluations:
         find_or_run(settle_transfer(evaluation, config, score), overwrite)
     return result
+
+
+def unfinished(configs: Iterable[RunConfig], overwrite: bool) -> list[RunConfig]:
+    """The runs that are to be done."""
+    return [config for config in configs if overwrite or finished_result(config.address) is None]
 
 
 def run_trial(composed: Composed) -> float | None:

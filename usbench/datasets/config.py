@@ -19,6 +19,7 @@ CORRELATIONS = (0.95, 0.9, 0.85)
 LONGEST_NAME = 100  # letters: it becomes part of a file's name
 NAME = re.compile(rf"[^\W_][\w.+-]{{0,{LONGEST_NAME - 1}}}")
 MOST_CLASSES = 255  # that a mask of one byte a pixel holds beside the background
+REDISTRIBUTE = ("none", "labels", "images")  # what of a release may be shown to others
 NOT_OURS = ("published", "published_protocols")  # the leaderboard reads these from the YAML itself
 
 
@@ -92,11 +93,13 @@ class DatasetConfig:
         """The YAML of a dataset, resolved; keys of its own become `options`.
 
         Raises:
-            ConfigError: a key is missing, or a view or the split has an unknown one.
+            ConfigError: a key is missing, a view or the split has an unknown one, or `redistribute`
+                is none of its words.
         """
         names = {item.name for item in fields(cls)} - {"options"}
         config = read_config(cls, {key: node[key] for key in node if key in names}, "dataset")
         where = f"dataset={config.name}"
+        check_redistribute(node, where)
         if not isinstance(config.views, Mapping):
             raise ConfigError(f"{where}: expected views by task, got {config.views!r}")
         check_name(config)
@@ -170,6 +173,25 @@ def check_classes(classes: object, key: str) -> None:
         raise ConfigError(f"{key}: expected different names, got {repeated[0]!r} more than once")
     if len(classes) > MOST_CLASSES:
         raise ConfigError(f"{key}: expected at most {MOST_CLASSES} names, got {len(classes)}")
+
+
+def check_redistribute(node: JsonObject, where: str) -> None:
+    """Raise ConfigError unless a dataset's `redistribute` is one of its words, or left out.
+
+    Whatever else stood there would decide by accident whether case ids are published.
+    """
+    if "share" in node:
+        raise ConfigError(
+            f"{where}: unknown key 'share'; say redistribute: none, labels or images instead"
+        )
+    value = node.get("redistribute")
+    if value is None or value in REDISTRIBUTE:
+        return
+    nearest = difflib.get_close_matches(str(value).lower(), REDISTRIBUTE, 1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    raise ConfigError(
+        f"{where}: redistribute: expected none, labels or images, got {value!r}{hint}"
+    )
 
 
 Config = TypeVar("Config", DatasetConfig, ViewConfig, SplitConfig, LeakageConfig)

@@ -271,23 +271,43 @@ def file_fingerprint(dataset: Dataset, cache: Path) -> str:
 
     Args:
         dataset: the view.
-        cache: a JSON file of hashes by path, size and time, so that only new or changed files are
-            read. Several processes may write it at once.
+        cache: as in `hash_files`.
     """
-    hashes = load_hashes(cache)
+    hashes = hash_files(dataset, cache)
+    lines = sorted(f"{name}\t{hashes[name]}\t{owner}" for owner, name in files_of(dataset))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def files_of(dataset: Dataset) -> list[tuple[str, str]]:
+    """(split and group, path below the root) of each of the view's files."""
     files = [("shared\t", name) for name in dataset.layout.shared_files(dataset.root)]
     for record in itertools.chain(*dataset.records.values()):
         owner = f"{record.split}\t{record.group}"
         files += [(owner, name) for name in (record.image, record.label) if name is not None]
-    states = {name: file_state(dataset.root / name) for _, name in files}
+    return files
+
+
+def hash_files(dataset: Dataset, cache: Path, anew: bool = False) -> dict[str, str]:
+    """sha256 of each of the view's files, by its path below the root.
+
+    Args:
+        dataset: the view.
+        cache: a JSON file of hashes by path, size and time, so that only new or changed files are
+            read. Several processes may write it at once.
+        anew: read every file, and correct the cache: an edit may leave size and time as they were.
+    """
+    hashes = load_hashes(cache)
     # many records may share one label file
-    unread = {state: name for name, state in states.items() if state not in hashes}
-    if unread:
-        for state, name in track(unread.items(), "hashing", len(unread)):
-            hashes[state] = file_sha256(dataset.root / name)
+    states = {name: file_state(dataset.root / name) for _, name in files_of(dataset)}
+    unread = {state: name for name, state in states.items() if anew or state not in hashes}
+    changed = False
+    for state, name in track(unread.items(), "hashing", len(unread)):
+        sha256 = file_sha256(dataset.root / name)
+        changed = changed or hashes.get(state) != sha256
+        hashes[state] = sha256
+    if changed:
         write_all({cache: json.dumps(hashes).encode()})
-    lines = sorted(f"{name}\t{hashes[states[name]]}\t{owner}" for owner, name in files)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return {name: hashes[state] for name, state in states.items()}
 
 
 def file_state(path: Path) -> str:

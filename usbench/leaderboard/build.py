@@ -30,6 +30,7 @@ from usbench.leaderboard.series import (
     series_name,
     shared_entries,
 )
+from usbench.leaderboard.settings import version_of
 from usbench.metrics.scores import Figure, ProtocolScores
 from usbench.results.result import Result
 from usbench.results.store import lower_is_better
@@ -43,6 +44,7 @@ def build_rows(
     datasets: Sequence[DatasetSummary],
     pool: Pool = pool_nothing,
     altered: Mapping[str, str] = MappingProxyType({}),
+    versions: Mapping[str, int] = MappingProxyType({}),
 ) -> list[Row]:
     """Every row of the leaderboard in its order.
 
@@ -51,9 +53,10 @@ def build_rows(
         datasets: with the published rows.
         pool: how folds are pooled (`pooling.pool_cases`).
         altered: run id → what tells it from its recipe (`recipes.describe_alterations`).
+        versions: of the models' adapters, by model; a result of an older one is unranked.
     """
     ours = our_rows(
-        group_by_series(join_folds(filter(attrgetter("is_done"), results), pool), results)
+        group_by_series(join_folds(filter(attrgetter("is_done"), results), pool), results), versions
     )
     newest: dict[str, int] = {}  # version of each protocol among our rows
     for row in ours:
@@ -86,7 +89,7 @@ def build_rows(
     return sorted(rows, key=row_order)
 
 
-def our_rows(series: Sequence[Series]) -> list[Row]:
+def our_rows(series: Sequence[Series], versions: Mapping[str, int]) -> list[Row]:
     """A row of each series under each of its protocols, not yet compared with anything."""
     rows = []
     for group in series:
@@ -95,7 +98,9 @@ def our_rows(series: Sequence[Series]) -> list[Row]:
         for seed_result in group.seeds:
             for scores in seed_result.result.protocols:
                 by_protocol[scores.name, scores.version].append((seed_result, scores))
-        rows += [our_row(group, *zip(*pairs, strict=True)) for pairs in by_protocol.values()]
+        for pairs in by_protocol.values():
+            row = our_row(group, *zip(*pairs, strict=True))
+            rows.append(mark_old_version(row, group.seeds[0].result, versions))
     return rows
 
 
@@ -151,6 +156,15 @@ def our_row(series: Series, seeds: Sequence[SeedResult], tables: Sequence[Protoc
         description=protocol.description,
         note=our_note(first, protocol),
     )
+
+
+def mark_old_version(row: Row, result: Result, versions: Mapping[str, int]) -> Row:
+    """The row, marked if its model was trained by an older version of the adapter."""
+    version, current = version_of(result), versions.get(result.model)
+    if result.origin != "run" or version is None or current is None or version >= current:
+        return row
+    note = f"older version: {version}, now {current}; unranked until it is trained again"
+    return replace(row, old_version=True, note="; ".join(filter(None, [note, row.note])))
 
 
 def main_score(task: Task, scores: Mapping[str, RowScore], declared: str = "") -> str:
@@ -244,11 +258,11 @@ def failed_row(result: Result) -> Row:
 
 
 def row_order(row: Row) -> tuple[object, ...]:
-    """By table, the best row first; rows that lack folds below whole ones, then people."""
+    """By table, the best row first; below those older versions and rows that lack folds; people."""
     loss = math.inf
     if row.value is not None:
         loss = -row.value if row.higher_is_better else row.value
     table = (row.dataset, row.task, *row.table)
     is_reference = row.origin in ("human", "baseline")  # these have no folds
-    order = (is_reference, not row.has_all_folds, loss)
+    order = (is_reference, row.old_version, not row.has_all_folds, loss)
     return (*table, *order, row.name, row.recipe or "", row.run_ids)

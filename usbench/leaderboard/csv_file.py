@@ -11,7 +11,7 @@ from usbench.leaderboard.rows import Agreement, Row, RowScore
 
 # fmt: off
 COLUMNS = (
-    "dataset", "task", "protocol", "protocol_version", "old_protocol", "split",
+    "dataset", "task", "protocol", "protocol_version", "old_protocol", "old_version", "split",
     "origin", "name", "model", "recipe", "altered", "fold", "folds", "folds_done", "pooled", "trained_on",
     "status", "score", "value", "sd", "low", "high", "se", "groups",
     "seeds", "seeds_done", "seeds_begun", "target_score", "primary",
@@ -46,6 +46,7 @@ def row_facts(row: Row) -> dict[str, object]:
         "protocol": row.protocol,
         "protocol_version": row.version if row.origin != "published" else None,
         "old_protocol": int(row.old_protocol),
+        "old_version": int(row.old_version),
         "split": row.split,
         "origin": row.origin,
         "name": row.name,

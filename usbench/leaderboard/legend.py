@@ -22,6 +22,10 @@ FOLDS = (
     "the note says so."
 )
 TARGET_SCORE = "*target_score* is the score of the target itself under the protocol."
+OLD_VERSION = (
+    "`older version`: trained by an older version of the model's adapter than the code's. The row "
+    "stays and has no rank until the model is trained again."
+)
 LEGEND = (
     (
         "A score carries its protocol: its name stands above each table, its description below. "
@@ -42,6 +46,7 @@ LEGEND = (
         "(1.96 × its SE) and the true difference that such a test detects with 80 % probability "
         "(2.8 × its SE)."
     ),
+    OLD_VERSION,
     (
         "*Δ published* is ours minus theirs, given only where protocol, data, model and recipe are "
         "the same; otherwise ≠ names what differs. `agrees`: the 90 % interval of the difference "
@@ -63,6 +68,7 @@ PHANTOM_LEGEND = (
         "ranges overlap are tied."
     ),
     TARGET_SCORE,
+    OLD_VERSION,
 )
 
 TRANSFER = (

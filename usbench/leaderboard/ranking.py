@@ -73,6 +73,7 @@ def is_ranked(row: Row, results: Results) -> bool:
         and row.origin in ("run", "external")
         and row.reporting
         and not row.old_protocol
+        and not row.old_version
         and row.has_all_folds
         and (row.pooled or not row.folds)
         and all(results[run_id].cases for run_id in row.run_ids)

@@ -31,6 +31,16 @@ def read_configs(*folders: Path) -> Configs:
     return configs
 
 
+def adapter_versions(configs: Configs) -> dict[str, int]:
+    """The version of each model's adapter, by the model's name."""
+    versions = {}
+    for stem, node in configs["model"].items():
+        version = node.get("version")
+        if isinstance(version, int):
+            versions[str(node.get("name", stem))] = version
+    return versions
+
+
 def stated_model(used: Node, model: Node, recipe: str, native: object) -> tuple[Node, Node]:
     """(build, recipe) that a run has which takes a model's YAML as it is.
 

@@ -123,6 +123,7 @@ class Row:
     reporting: bool = False  # results on this dataset and task are reported by this protocol
     tuned: bool = False  # its values come from a search, so its recipe isn't quite the named one
     old_protocol: bool = False  # another result has a newer version of the protocol
+    old_version: bool = False  # trained by an older version of the model's adapter than the code's
     description: str = ""  # of the protocol
     delta: float | None = None  # ours minus the published score
     delta_score: str = ""
@@ -191,7 +192,8 @@ def transfer_tables(rows: Iterable[Row]) -> list[TransferTable]:
     """
     by_task: dict[Task, dict[Recipe, dict[str, Row]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
-        current = row.reporting and not row.old_protocol and row.folds is None
+        current = row.reporting and row.folds is None
+        current = current and not row.old_protocol and not row.old_version
         if current and row.origin == "run" and row.status == "done":
             recipe = (row.model or "", row.recipe_label, row.trained_on or row.dataset)
             by_task[row.task][recipe][row.dataset] = row

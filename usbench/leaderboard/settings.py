@@ -1,4 +1,4 @@
-"""What the leaderboard reads from the `config` of a result, which is the configuration as JSON."""
+"""What the leaderboard reads from the `config` of a result, and from the models' YAML."""
 
 from __future__ import annotations
 
@@ -39,6 +39,12 @@ def read_settings(result: Result) -> Settings:
         folds=folds if isinstance(folds, int) else 0,
         thresholds=thresholds,
     )
+
+
+def version_of(result: Result) -> int | None:
+    """The version of the adapter that trained a result's model; None where it isn't known."""
+    version = read_settings(result).model.get("version")
+    return version if isinstance(version, int) else None
 
 
 def node_at(node: Node, *path: str) -> Node:

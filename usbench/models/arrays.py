@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy import sparse
 from torch import Tensor
 
 from usbench.errors import DataError
@@ -42,7 +43,8 @@ class Arrays(NamedTuple):
 class Encoding:
     """How a target becomes an array that batches are gathered from."""
 
-    name: str  # part of the cached file's name
+    name: str  # with the version part of the cached file's name
+    version: int  # raise it when the stored values change meaning, with the adapters' versions
     # A sample at the net's size (h, w): one shape and type for all samples.
     encode: Callable[[Sample, tuple[int, int]], NDArray[Any]]
 
@@ -70,7 +72,7 @@ def decode(
         raise ValueError("a set to decode has at least one sample")
     ids = samples.ids if isinstance(samples, KnowsIds) else [sample.id for sample in samples]
     digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:12]
-    name = f"{encoding.name}-{size[0]}x{size[1]}-{digest}-r{CACHE_VERSION}"
+    name = f"{encoding.name}-v{encoding.version}-{size[0]}x{size[1]}-{digest}-r{CACHE_VERSION}"
     decoded = map_in_order(
         samples,
         lambda sample: (image_to_net(sample.image, size), encoding.encode(sample, size)),
@@ -163,7 +165,7 @@ def exclusive_planes(sample: Sample) -> NDArray[np.bool_]:
 
 def to_index(sample: Sample, size: tuple[int, int]) -> NDArray[np.uint8]:
     """(1, h, w) class index, 0 the background."""
-    return index_of(planes_to_net(exclusive_planes(sample), size))[None]
+    return index_to_net(exclusive_planes(sample), size)[None]
 
 
 def to_planes(sample: Sample, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -175,7 +177,7 @@ def to_planes(sample: Sample, size: tuple[int, int]) -> NDArray[np.uint8]:
     return planes
 
 
-INDEX, PLANES = Encoding("index", to_index), Encoding("planes", to_planes)
+INDEX, PLANES = Encoding("index", 2, to_index), Encoding("planes", 2, to_planes)
 
 
 def index_of(planes: NDArray[np.uint8 | np.bool_]) -> NDArray[np.uint8]:
@@ -195,17 +197,40 @@ def image_to_net(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
 
 
 def planes_to_net(planes: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """(C, H, W) → (C, h, w) of 0 and 1: the nearest native pixel's centre."""
-    rows = nearest_pixels(planes.shape[1], size[0])
-    columns = nearest_pixels(planes.shape[2], size[1])
-    return planes.take(rows, axis=1).take(columns, axis=2).view(np.uint8)
+    """(C, H, W) → (C, h, w) of 0 and 1: where a class covers at least half of the net's pixel."""
+    whole = planes.shape[1] * planes.shape[2]
+    return np.where(2 * covered_areas(planes, size) >= whole, 1, 0).astype(np.uint8)
 
 
-def nearest_pixels(source: int, target: int) -> NDArray[np.int64]:
-    """(target,): for each pixel of a row of `target`, the nearest of `source` pixels' centres."""
-    # Resampling the pixels' numbers is exact in float32: a row is far below 2**24 px.
-    numbers = torch.arange(source, dtype=torch.float32)[None, None]
-    return F.interpolate(numbers, size=target, mode="nearest-exact")[0, 0].long().numpy()
+def index_to_net(planes: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Disjoint planes (C, H, W) → (h, w): 0 background, c+1 the class that covers most of a pixel.
+
+    A class that covers as much as the background wins, and of equal classes the first.
+    """
+    areas = covered_areas(planes, size)
+    background = planes.shape[1] * planes.shape[2] - areas.sum(axis=0)
+    return np.where(areas.max(axis=0) >= background, areas.argmax(axis=0) + 1, 0).astype(np.uint8)
+
+
+def covered_areas(planes: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.int64]:
+    """(C, H, W) → (C, h, w): the area of each of the net's pixels that a class covers.
+
+    Whole numbers, in 1 / (H·W) of the pixel, so that halves are exact.
+    """
+    rows, columns = (overlaps(*sides) for sides in zip(planes.shape[1:], size, strict=True))
+    return np.stack([(columns @ (rows @ plane.astype(np.int64)).T).T for plane in planes])
+
+
+def overlaps(source: int, target: int) -> sparse.csr_array:
+    """(target, source): how far each of a row's source pixels lies in each of its target pixels.
+
+    In 1 / source of a target pixel.
+    """
+    # In units in which a source pixel is `target` long, and a target pixel `source`.
+    edges = [np.arange(source + 1) * target, np.arange(target + 1) * source]
+    cuts = np.unique(np.concatenate(edges))
+    places = cuts[:-1] // source, cuts[:-1] // target
+    return sparse.csr_array((np.diff(cuts), places), shape=(target, source))
 
 
 def logits_to_native(logits: Tensor, size: tuple[int, ...]) -> Tensor:

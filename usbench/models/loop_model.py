@@ -61,7 +61,7 @@ class LoopModel(ABC):
 
     @abstractmethod
     def pair(self, item: Any, stored: NDArray[Any]) -> tuple[Target, Target]:
-        """(target, prediction) of one image at the net's size; stored: as `encoding` says."""
+        """(target, prediction) of one image for the selection rule; stored: as `encoding` says."""
 
     @abstractmethod
     def read(self, item: Any, size: tuple[int, ...]) -> Target:
@@ -111,7 +111,7 @@ class LoopModel(ABC):
         loop.place(self.net, run, self.method.channels_last)
 
     def pairs(self, data: Arrays) -> Iterator[tuple[Target, Target]]:
-        """(target, prediction) of each image of a decoded set, at the net's size."""
+        """(target, prediction) of each image of a decoded set, for the selection rule."""
         for start in range(0, len(data.images), self.batch):
             chosen = slice(start, start + self.batch)
             yield from map(self.pair, self.outputs(data.images[chosen]), data.targets[chosen])

@@ -43,7 +43,7 @@ class Segmenter(LoopModel):
     """
 
     name = "custom"  # in run ids
-    version = 1
+    version = 2
     keys: Keys = SEGMENTER
 
     def __init__(

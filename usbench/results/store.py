@@ -233,12 +233,12 @@ def pack_text(text: str) -> bytes:
 
 
 def hash_case_ids(cases: Iterable[Case], redistribute: str | None, dataset: str) -> list[TableRow]:
-    """The cases, with hashed `case` and `group` where nothing may be redistributed.
+    """The cases, with hashed `case` and `group` unless labels or images may be redistributed.
 
-    The hash is sha256(dataset + id), 12 hex digits. A missing `redistribute` counts as none.
+    The hash is sha256(dataset + id), 12 hex digits.
     """
     rows = list(map(dict, cases))
-    if redistribute in (None, False, "", "none"):
+    if redistribute not in ("labels", "images"):
         for row in rows:
             for name in ("case", "group"):
                 if row.get(name) is not None:

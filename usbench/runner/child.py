@@ -17,6 +17,7 @@ from usbench.io.console import warn
 from usbench.io.files import WRITE_ADVICE
 from usbench.runner.config import RunConfig, read_config, write_config
 from usbench.runner.experiment import evaluate_elsewhere, train_and_test
+from usbench.runner.inputs import ChangedInputError, remove_products
 from usbench.runner.launch import PARENT
 from usbench.runner.lock import LostLockError, lock_path, read_holder, take_lock
 from usbench.runner.publish import RunLock, save_failure
@@ -103,18 +104,20 @@ def record_failure(config: RunConfig, error: BaseException) -> int:
     """Say why a run ended early, here and in a failed result.
 
     A run that its configuration forbids was never begun. It is marked in its folder and leaves no
-    result, so that a mistake in a command doesn't become a row of the leaderboard.
+    result, so that a mistake in a command doesn't become a row of the leaderboard. Nor does a run
+    whose data changed; what it made of changed data is removed.
 
     Returns:
         The exit code.
     """
     reason = explain_failure(error)
     warn(traceback.format_exc() if config.debug else reason)
-    if isinstance(error, ConfigError):
-        refused = {
-            "state": "skipped" if isinstance(error, UnsuitableError) else "failed",
-            "reason": reason,
-        }
+    if isinstance(error, ChangedInputError) and error.was_read:
+        remove_products(config)
+    if isinstance(error, (ConfigError, ChangedInputError)):
+        skipped = isinstance(error, (UnsuitableError, ChangedInputError))
+        refused = {"state": "skipped" if skipped else "failed", "reason": reason}
+        config.run_dir.mkdir(parents=True, exist_ok=True)
         (config.run_dir / REFUSED).write_text(json.dumps(refused), "utf-8")
     else:
         save_failure(config, reason)

@@ -24,7 +24,7 @@ from usbench.runner import report
 from usbench.runner.announce import announce_run
 from usbench.runner.config import RunConfig, Transfer, read_config, write_config
 from usbench.runner.facts import done_result
-from usbench.runner.identity import identify, short_hash
+from usbench.runner.inputs import Inputs, array_cache
 from usbench.runner.publish import ALONE, RunLock
 from usbench.runner.tracking import mlflow_store
 from usbench.runner.tracking.background import (
@@ -44,6 +44,7 @@ def train_and_test(config: RunConfig, lock: RunLock = ALONE) -> Result:
     """Do one run and publish its result. An interrupted run resumes at its last epoch."""
     config.run_dir.mkdir(parents=True, exist_ok=True)
     dataset = config.open_dataset()
+    inputs = Inputs.record(config, dataset)
     train, val, test = dataset.train, dataset.val, dataset.test
     with open_tracker(config) as tracker:
         journal = Journal(config.run_dir / LOG, tracker, lock.check)
@@ -62,6 +63,7 @@ def train_and_test(config: RunConfig, lock: RunLock = ALONE) -> Result:
         result = done_result(
             config, dataset, scores, selection_score, clock.seconds, model.parameters
         )
+        inputs.require_unchanged()
         return finish_run(config, result, predictions, scores.cases, lock, tracker)
 
 
@@ -79,9 +81,10 @@ def evaluate_elsewhere(config: RunConfig, transfer: Transfer, lock: RunLock) -> 
         precision=config.precision,
         threads=config.threads,
     )
+    dataset = config.open_dataset()
+    inputs = Inputs.record(config, dataset)
     model = restore_model(trained)
     clock.end_stage("load")
-    dataset = config.open_dataset()
     announce_run(config, dataset)
     test = dataset.test
     mapped = ClassMap.of(transfer, trained.view).apply(model.predict(test.images()))
@@ -92,6 +95,7 @@ def evaluate_elsewhere(config: RunConfig, transfer: Transfer, lock: RunLock) -> 
     result = done_result(
         config, dataset, scores, transfer.validation, clock.seconds, model.parameters
     )
+    inputs.require_unchanged()
     return finish_run(config, result, predictions, scores.cases, lock, Untracked())
 
 
@@ -177,7 +181,7 @@ def build_model(config: RunConfig, journal: Journal) -> tuple[Model, Run]:
         threads=config.threads,
         score=scoring.SELECTION[config.task],
         log=journal.log,
-        cache=config.runs / "cache" / short_hash([config.fingerprint, identify(view.layout)]),
+        cache=array_cache(config),
     )
 
 

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 
 from usbench.io.console import warn
 from usbench.runner.config import RunConfig, write_config
+from usbench.runner.folders import try_folders
 from usbench.runner.lock import lock_path, read_holder, replace_stale_lock
 from usbench.runner.publish import save_failure
 from usbench.runner.resources import reserve_slot, visible_gpus
@@ -37,7 +38,11 @@ def launch_run(
 
     Returns:
         The child's exit code; 130 after Ctrl-C.
+
+    Raises:
+        RunError: the run's folders can't be written.
     """
+    try_folders(config)
     path = config.run_dir.with_suffix(".yaml") if overwrite else config.path
     write_config(config.to_mapping(), path)
     command = [sys.executable, "-m", "usbench.runner", str(path)]

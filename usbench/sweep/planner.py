@@ -34,6 +34,7 @@ from usbench.io.config import (
     to_plain_data,
 )
 from usbench.io.console import say, track, warn
+from usbench.runner.folders import check_folders
 from usbench.runner.resources import launcher_resources
 from usbench.sweep import studies
 from usbench.sweep.estimate import show_plan
@@ -115,6 +116,9 @@ def begin_sweep(config: DictConfig) -> None:
     to_do = unique_jobs(jobs)
     if not config.overwrite:
         to_do = [job for job in to_do if job.is_waiting(config.retry_failed)]
+    for job in to_do:
+        for run in job.configs:
+            check_folders(run)
     if config.plan:
         show_plan(jobs, [job.name for job in to_do], max(1, min(resources.places, len(to_do))))
         raise Finished(0)

@@ -109,16 +109,16 @@ def test_places_are_stretched_edge_on_edge():
 def test_marks_of_a_point_a_line_and_what_is_not_seen():
     target = target_of((10, 20), np.array([[0, 5], [40, 5], [63, 5]]), BLURRED)
     marks = points.to_marks(Sample("a", "g", np.zeros((64, 96), np.uint8), target), (32, 96))
-    assert marks.shape == (3, 65, 2) and marks.dtype == np.float32
-    assert np.allclose(marks[0, :-1], [10, 9.75]) and marks[:, -1, 0].tolist() == [
+    assert marks.shape == (3, 66, 2) and marks.dtype == np.float32
+    assert np.allclose(marks[0, :64], [10, 9.75]) and marks[:, points.STATE, 0].tolist() == [
         SEEN,
         SEEN,
         BLURRED,
     ]
-    assert np.allclose(marks[1, :-1, 0], np.arange(64), atol=1e-4) and np.allclose(
-        marks[1, :-1, 1], 2.25
+    assert np.allclose(marks[1, :64, 0], np.arange(64), atol=1e-4) and np.allclose(
+        marks[1, :64, 1], 2.25
     )
-    assert (marks[2, :-1] == 0).all()
+    assert (marks[2, :64] == 0).all() and points.native_size(marks) == (64, 96)
 
 
 def test_the_spline_runs_in_native_pixels():
@@ -127,25 +127,43 @@ def test_the_spline_runs_in_native_pixels():
         Sample("a", "g", np.zeros((64, 96), np.uint8), target_of(None, knots)), (64, 32)
     )
     true = points.stretch(curve_through(knots, 0.1), (64, 96), (64, 32))
-    off = np.linalg.norm(marks[1, :-1, None] - true, axis=2).min(1)
+    off = np.linalg.norm(marks[1, :64, None] - true, axis=2).min(1)
     assert off.max() < 0.1  # a spline through the stretched knots is 1.5 px off
-    steps = np.linalg.norm(np.diff(marks[1, :-1], axis=0), axis=1)
+    steps = np.linalg.norm(np.diff(marks[1, :64], axis=0), axis=1)
     assert steps.max() < 1.05 * steps.min()
 
 
 def test_which_names_are_curves_is_read_from_the_truths():
     marks = np.stack([points.to_marks(picture, (64, 96)) for picture in samples(4)])
     assert points.curves_of(marks).tolist() == [False, True, False]
-    marks[:, 1, -1] = BLURRED
+    marks[:, 1, points.STATE] = BLURRED
     assert not points.curves_of(marks).any()
     two_knots = target_of((1, 1), np.array([[5, 5], [20, 9]]))
     marks = points.to_marks(Sample("a", "g", np.zeros((64, 96), np.uint8), two_knots), (64, 96))
     assert points.curves_of(marks[None])[1]  # a line of two knots is a curve for the metric too
 
 
-def test_a_stored_target_comes_back_in_the_net_s_pixels():
+def test_the_selection_rule_sees_native_pixels():
+    """A net of 64 × 96 px with heat maps of 32 × 48, an image of 128 × 48: a step in a heat map is
+    4 native px down and 1 across. 1 down and 3 across is a distance of 5.
+    """
+    target = target_of((20, 60), np.array([[5, 5], [20, 9]]))
+    marks = points.to_marks(Sample("a", "g", np.zeros((128, 48), np.uint8), target), (64, 96))
+    planes = np.zeros((3, 32, 48), np.float32)
+    down, across = np.mgrid[:32, :48]
+    planes[0] = np.exp(-((across - 23) ** 2 + (down - 15.625) ** 2) / 8)  # 20, 14.625 is right
+    net = model()
+    net.curves = torch.tensor([False, True, False])
+    true, predicted = net.pair(planes, marks)
+    assert true.paths[0].tolist() == [[20, 60]] and predicted.state.tolist() == [SEEN, OFF, OFF]
+    assert np.linalg.norm(predicted.paths[0] - true.paths[0]) == pytest.approx(5, abs=0.01)
+
+
+def test_a_stored_target_comes_back():
     picture = sample(1)
-    back = points.to_target(points.to_marks(picture, (64, 96)), np.array([False, True, False]))
+    back = points.to_target(
+        points.to_marks(picture, (64, 96)), np.array([False, True, False]), (64, 96)
+    )
     assert [len(path) for path in back.paths] == [1, 64, 0] and back.state.tolist() == [
         SEEN,
         SEEN,
@@ -210,8 +228,8 @@ def test_a_dot_and_its_place_move_together():
     y, x = np.mgrid[:64, :96].astype(float)
     place = (52.0, 27.0)
     image = (250 * np.exp(-((x - place[0]) ** 2 + (y - place[1]) ** 2) / 18)).astype(np.uint8)
-    marks = np.zeros((1, 1, 65, 2), np.float32)
-    marks[..., :-1, :] = place
+    marks = np.zeros((1, 1, points.ROWS, 2), np.float32)
+    marks[..., :64, :] = place
     spec = Augment(hflip=0.5, vflip=0.5, rotate=40, scale=0.25, shift=0.1, shear=20)
     result = []
     for seed in range(40):
@@ -222,7 +240,7 @@ def test_a_dot_and_its_place_move_together():
         weights = moved[0, 0].clamp(min=0.05).numpy().astype(float) - 0.05
         centre = np.array([(weights * x).sum(), (weights * y).sum()]) / weights.sum()
         result.append(np.linalg.norm(centre - after[0, 0, 0].numpy()))
-        assert (after[..., -1, :] == 0).all() and (after[0, 0, :-1] == after[0, 0, 0]).all()
+        assert (after[..., 64:, :] == 0).all() and (after[0, 0, :64] == after[0, 0, 0]).all()
     assert max(result) < 0.15
 
 
@@ -253,11 +271,11 @@ def test_shear_leans_along_the_rows_by_its_angle():
 
 def marks_of(*paths_: tuple[np.ndarray | None, int]) -> torch.Tensor:
     """One image's marks, from (places or None, state) per name."""
-    marks = np.zeros((1, len(paths_), 65, 2), np.float32)
+    marks = np.zeros((1, len(paths_), points.ROWS, 2), np.float32)
     for n, (line, state) in enumerate(paths_):
-        marks[0, n, -1] = state
+        marks[0, n, points.STATE] = state
         if line is not None:
-            marks[0, n, :-1] = points.sample_evenly(np.asarray(line, float), 64)
+            marks[0, n, :64] = points.sample_evenly(np.asarray(line, float), 64)
     return torch.from_numpy(marks)
 
 
@@ -545,4 +563,4 @@ def test_every_recipe_can_be_built(compose):
         2,
     )
     assert {"rotate": 40, "shear": 20, "shift": 0.25}.items() <= paper["augment"].items()
-    assert yaml.safe_load((ROOT / "conf/model/heatmap.yaml").read_text())["version"] == 1
+    assert yaml.safe_load((ROOT / "conf/model/heatmap.yaml").read_text())["version"] == 2

@@ -47,7 +47,7 @@ def to_rows(sample: Sample, size: tuple[int, int]) -> NDArray[np.float32]:
     return rows
 
 
-ENCODING = Encoding("boxes", to_rows)
+ENCODING = Encoding("boxes", 1, to_rows)
 
 
 def stretch(

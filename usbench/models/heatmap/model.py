@@ -35,7 +35,7 @@ class Heatmap(LoopModel):
     """
 
     name = "heatmap"
-    version = 1
+    version = 2
     encoding = points.MARKS
 
     def __init__(
@@ -118,10 +118,14 @@ class Heatmap(LoopModel):
     def pair(
         self, item: NDArray[np.float32], stored: NDArray[np.float32]
     ) -> tuple[Landmarks, Landmarks]:
-        """See LoopModel. Only curves that the target has are traced: the score needs no other."""
+        """See LoopModel, but in native px: distances in a stretched image would weigh its axes.
+
+        Only curves that the target has are traced: the score needs no other.
+        """
         curves = self.curves.numpy()
-        target = points.to_target(stored, curves)
-        return target, self.read_maps(item, curves & (target.state == SEEN), self.size)
+        target = points.to_target(stored, curves, self.size)
+        traced = curves & (target.state == SEEN)
+        return target, self.read_maps(item, traced, points.native_size(stored))
 
     def read(self, item: NDArray[np.float32], size: tuple[int, ...]) -> Landmarks:
         """See LoopModel. A name always has a place; it is SEEN from a score of .5 on."""

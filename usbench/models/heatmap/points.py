@@ -2,7 +2,8 @@
 
 Places are x, y with pixel centres at whole numbers, so a stretch takes half a pixel into account.
 Each name has `SAMPLES` places per image: a curve at equal steps of arc along its spline, a point
-repeated; one more row holds the state, so that a batch is gathered from one array.
+repeated; two more rows hold its state and the native image's size, so that a batch is gathered from
+one array.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from usbench.models.loop_keys import Augment
 from usbench.types import BLURRED, SEEN, Landmarks, Sample, curve_through, resample_curve
 
 SAMPLES = 64
+STATE = SAMPLES  # row of the state, twice
+NATIVE = SAMPLES + 1  # row of the native image's width and height
+ROWS = SAMPLES + 2
 
 
 def stretch(
@@ -34,17 +38,18 @@ def stretch(
 
 
 def to_marks(sample: Sample, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Encode a target as (K, SAMPLES + 1, 2) float32 at the net's size (h, w).
+    """Encode a target as (K, ROWS, 2) float32 at the net's size (h, w).
 
     Places of what isn't seen are 0. The spline runs through the knots in native px: stretched
     knots would have other chords and another curve.
     """
     assert isinstance(sample.target, Landmarks)
-    marks = np.zeros((len(sample.target.paths), SAMPLES + 1, 2), np.float32)
-    marks[:, -1] = sample.target.state[:, None]
+    marks = np.zeros((len(sample.target.paths), ROWS, 2), np.float32)
+    marks[:, STATE] = sample.target.state[:, None]
+    marks[:, NATIVE] = sample.image.shape[::-1]
     for n in np.flatnonzero(sample.target.state == SEEN):
         curve = stretch(curve_through(sample.target.paths[n]), sample.image.shape, size)
-        marks[n, :-1] = sample_evenly(curve, SAMPLES)
+        marks[n, :SAMPLES] = sample_evenly(curve, SAMPLES)
     return marks
 
 
@@ -59,23 +64,37 @@ def sample_evenly(line: NDArray[np.floating], n: int) -> NDArray[np.float64]:
     return np.repeat(np.asarray(line, np.float64)[:1], n, axis=0)
 
 
-MARKS = Encoding(f"marks{SAMPLES}", to_marks)
+MARKS = Encoding(f"marks{SAMPLES}", 2, to_marks)
 
 
 def curves_of(marks: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(N, K, SAMPLES + 1, 2) → (K,): which names are seen as a curve anywhere.
+    """(N, K, ROWS, 2) → (K,): which names are seen as a curve anywhere.
 
     A name that is never seen counts as a point.
     """
-    spread = (marks[:, :, 1:-1] != marks[:, :, :1]).any((2, 3))
-    return cast(NDArray[np.bool_], (spread & (marks[:, :, -1, 0] == SEEN)).any(0))
+    spread = (marks[:, :, 1:SAMPLES] != marks[:, :, :1]).any((2, 3))
+    return cast(NDArray[np.bool_], (spread & (marks[:, :, STATE, 0] == SEEN)).any(0))
 
 
-def to_target(marks: NDArray[np.float32], curves: NDArray[np.bool_]) -> Landmarks:
-    """One image's (K, SAMPLES + 1, 2) as a target in the net's px; curves: (K,)."""
-    state = marks[:, -1, 0].astype(np.int8)
+def native_size(marks: NDArray[np.float32]) -> tuple[int, int]:
+    """(height, width) of the native image; marks: (K, ROWS, 2)."""
+    width, height = marks[0, NATIVE]
+    return int(height), int(width)
+
+
+def to_target(
+    marks: NDArray[np.float32], curves: NDArray[np.bool_], size: tuple[int, int]
+) -> Landmarks:
+    """One image's (K, ROWS, 2) as a target in native px.
+
+    Args:
+        curves: (K,), which names are curves.
+        size: (height, width) of the image in whose px the marks are.
+    """
+    state = marks[:, STATE, 0].astype(np.int8)
     lengths = np.where(state != SEEN, 0, np.where(curves, SAMPLES, 1))
-    return Landmarks(tuple(places[:n] for places, n in zip(marks, lengths, strict=True)), state)
+    native = stretch(marks[:, :SAMPLES], size, native_size(marks)).astype(np.float32)
+    return Landmarks(tuple(places[:n] for places, n in zip(native, lengths, strict=True)), state)
 
 
 # ---- augmentation
@@ -91,13 +110,13 @@ def augment_marks(
 
     Args:
         images: (B, h, w) uint8.
-        marks: (B, K, SAMPLES + 1, 2).
+        marks: (B, K, ROWS, 2).
     """
     size = (images.shape[1], images.shape[2])
     matrix = draw_affine(len(images), size, ranges, rng)
     moved = sample_images(images, to_grid(images, matrix))
-    paths = move_places(marks[:, :, :-1], matrix.to(marks.device), size)
-    return shade(moved, ranges, rng), torch.cat([paths, marks[:, :, -1:]], 2)
+    paths = move_places(marks[:, :, :SAMPLES], matrix.to(marks.device), size)
+    return shade(moved, ranges, rng), torch.cat([paths, marks[:, :, SAMPLES:]], 2)
 
 
 def move_places(places: Tensor, matrix: Tensor, size: tuple[int, int]) -> Tensor:
@@ -134,7 +153,7 @@ def render(
     augmentation pushed out of the picture isn't in it.
 
     Args:
-        marks: (B, K, SAMPLES + 1, 2) in px of an image of (height, width) `size`.
+        marks: (B, K, ROWS, 2) in px of an image of (height, width) `size`.
         curves: (K,) bool, on the CPU, so that it costs no sync.
         heat: (height, width) of the maps.
         sd_point, sd_curve: heat-map px.
@@ -143,8 +162,8 @@ def render(
         (B, K, *heat) in 0..1.
     """
     scale = marks.new_tensor([heat[1] / size[1], heat[0] / size[0]])
-    places = (marks[:, :, :-1] + 0.5) * scale - 0.5
-    seen = (marks[:, :, -1, 0] == SEEN).to(places.dtype)[:, :, None, None]
+    places = (marks[:, :, :SAMPLES] + 0.5) * scale - 0.5
+    seen = (marks[:, :, STATE, 0] == SEEN).to(places.dtype)[:, :, None, None]
     across = gaussian(places[:, :, 0, 0], heat[1], sd_point)
     down = gaussian(places[:, :, 0, 1], heat[0], sd_point)
     planes = seen * (down[..., :, None] * across[..., None, :])
@@ -156,8 +175,8 @@ def render(
 
 
 def known_names(marks: Tensor) -> Tensor:
-    """(B, K) of 1 where the loss counts, 0 where nobody knows; marks: (B, K, SAMPLES + 1, 2)."""
-    return (marks[:, :, -1, 0] != BLURRED).to(marks.dtype)
+    """(B, K) of 1 where the loss counts, 0 where nobody knows; marks: (B, K, ROWS, 2)."""
+    return (marks[:, :, STATE, 0] != BLURRED).to(marks.dtype)
 
 
 def gaussian(centre: Tensor, n: int, sd: float) -> Tensor:
