@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from usbench.io.plain_text import escape_markdown
 from usbench.leaderboard import columns
 from usbench.leaderboard.columns import Column
 from usbench.leaderboard.page.document import render
@@ -31,14 +32,17 @@ class Overview:
         return columns.fill_columns(overview_columns(self.rows), self.rows)
 
     @property
-    def comparison_notes(self) -> list[str]:
-        """What tests between the rows can show."""
-        return columns.comparison_notes(self.rows)
-
-    @property
-    def leakage_notes(self) -> list[str]:
-        """How test images leak into training."""
-        return columns.leakage_notes(self.rows)
+    def notes(self) -> list[str]:
+        """What tests between the rows can show, which rows are unranked, and what leaks."""
+        notes = columns.comparison_notes(self.rows)
+        older = [row.name for row in self.rows if row.old_version]
+        if older:
+            notes.append(
+                "Trained by an older version of the model's adapter, so unranked until they are "
+                f"trained again: {escape_markdown(', '.join(older))}."
+            )
+        leakage = map(escape_markdown, columns.leakage_notes(self.rows))
+        return [*notes, *(f"Leakage: {note}" for note in leakage)]
 
 
 def to_overview(rows: Sequence[Row], datasets: Iterable[DatasetSummary]) -> str:
