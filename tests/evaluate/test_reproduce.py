@@ -13,6 +13,7 @@ import pytest
 import scipy
 
 from tests.evaluate.test_transfer import run
+from tests.helpers.paths import ROOT
 from usbench.cli import phantom as phantom_script
 from usbench.cli import reproduce
 from usbench.errors import ConfigError, DataError, RunError
@@ -180,3 +181,10 @@ def test_a_result_names_the_packages_that_pictures_go_through():
     assert packages["pillow"] == PIL.__version__ and packages["scipy"] == scipy.__version__
     opencv = packages.get("opencv-python") or packages["opencv-python-headless"]
     assert opencv.startswith(cv2.__version__)
+
+
+def test_a_result_of_an_older_adapter_is_refused(tmp_path):
+    (path,) = (ROOT / "results/usgra/segment").glob("unet-s0-*.json")
+    old = load_result(path)
+    with pytest.raises(RunError, match="expected version 1 of unet's adapter, got 2"):
+        reproduction.rebuild_config(old, None, tmp_path)

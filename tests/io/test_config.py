@@ -63,5 +63,5 @@ def test_a_nested_key_names_the_nearest(override, says):
     ],
 )
 def test_keys_that_no_yaml_spells_out_are_known(path, key):
-    assert key in declared_keys(path, ["model=unet", "seed=3", "model.recipes.quick.lr=1"])
-    assert key not in declared_keys("runs", [])
+    assert key in declared_keys(path, ["model=unet", "seed=3", "model.recipes.quick.lr=1"], None)
+    assert key not in declared_keys("runs", [], None)

@@ -101,5 +101,5 @@ def test_a_yaml_that_builds_on_another_is_listed(tmp_path, capsys):
     (tmp_path / "dataset" / "ours.yaml").write_text("null\n")
     (tmp_path / "dataset" / "mine.yaml").write_text("defaults: [usgra]\n")
     assert listing.main(["--config-dir", str(tmp_path)]) == 0
-    rows = [line.split("│")[1:4] for line in capsys.readouterr().out.splitlines() if "mine" in line]
-    assert [[cell.strip() for cell in row] for row in rows][-1] == ["mine", "?", "?"]
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if "mine" in line]
+    assert rows[-1][:3] == ["mine", "?", "?"]

@@ -218,7 +218,17 @@ def test_validation_chooses_the_confidence_and_the_description_says_so():
     samples = [SimpleNamespace(target=own) for own, _ in FEW]
     listed = list(zip(samples, [actual for _, actual in FEW], strict=True))
     dataset = SimpleNamespace(task="detect")
-    validation = SimpleNamespace(samples=SimpleNamespace(dataset=dataset), pairs=lambda: listed)
+
+    class Validation:
+        samples = SimpleNamespace(dataset=dataset)
+
+        def __len__(self) -> int:
+            return len(listed)
+
+        def pairs(self):
+            return listed
+
+    validation = Validation()
     chosen = scoring.choose_thresholds(validation)
     assert chosen == {"confidence": pytest.approx(0.7)}
     result = scored(FEW, **chosen)

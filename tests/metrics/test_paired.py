@@ -31,7 +31,7 @@ def compare_pair(first: ComparedModel, second: ComparedModel, draws: Draws) -> D
 def test_the_smallest_p_is_that_of_a_difference_in_every_group(groups):
     """The first model is better by 1 in every group: no swap gives more."""
     draws = draw([f"g{n}" for n in range(groups)])
-    ones = np.ones((groups, 1))
+    ones = np.ones((1, groups, 1))
     models = [paired.MeanScores("a", ones, ones), paired.MeanScores("b", 0 * ones, ones)]
     p = paired.permutation_p(*models, draws)
     assert paired.smallest_p(groups) <= p

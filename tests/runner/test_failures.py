@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from usbench.errors import ConfigError, RunError, UnsuitableError
-from usbench.runner.__main__ import record_failure
+from usbench.runner.child import record_failure
 from usbench.runner.resolve import resolve_config
 from usbench.runner.status import run_status
 

@@ -18,7 +18,7 @@ from PIL import Image
 from usbench.datasets import source
 from usbench.datasets.config import DatasetConfig
 from usbench.datasets.phantoms import phantom
-from usbench.runner.__main__ import do_run
+from usbench.runner.child import do_run
 from usbench.runner.config import RunConfig, write_config
 from usbench.runner.inputs import array_cache
 from usbench.runner.resolve import resolve_config

@@ -30,13 +30,13 @@ def masks(compose, tmp_path_factory):
             "usgra",
             "detect",
             ["map50_95", "map50", "map75", "ar100"],
-            "coco 1: COCO mAP, 100 boxes per class",
+            "coco 2: COCO mAP, 100 boxes per class",
         ),
         (
             "unity",
             "landmark",
             ["mre_px", "mre_mm", "curve_mean_mm", "sdr_px_4"],
-            "radial 1: distances of every seen point and curve",
+            "radial 2: distances of every seen point and curve",
         ),
     ],
 )

@@ -78,8 +78,11 @@ def test_file_names_are_plain(tmp_path, name):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("", "metric: expected one of usbench list, got none"),
-        ("name: mine\ntask: segment\n", "metric: expected one of usbench list, got none"),
+        ("", "model: expected a YAML with keys, got none"),
+        (
+            "name: mine\ntask: segment\n",
+            "metric: expected a YAML with keys, got none; set metric=…",
+        ),
         (
             "defaults: [/metric@_global_.metric: segment, _self_]\nname: mine\n",
             "model.task: expected text, got none",

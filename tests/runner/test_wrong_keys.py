@@ -68,7 +68,7 @@ def refused(*overrides: str, config_dir: Path | None = None) -> str:
         (("model.recipes.quick.epochs=0",), "model.recipes.quick.epochs=0: expected a whole number"),
         (("model.recipes.quick.size=[]",), "model.recipes.quick.size=[]: expected"),
         (("+model.recipes.quick.optimiser=sdg",), "did you mean sgd?"),
-        (("model.recipes=null",), "model.recipes: expected recipes by name"),
+        (("model.recipes=null",), "model.recipes: expected keys with values"),
         (("model.recipe_keys=usbench.models.loop_keys.NONE",), "model.recipe_keys=usbench.models.loop_keys.NONE: "),
         (("model.recipe_keys=nowhere.KEYS",), "No module named 'nowhere'"),
         (("model.recipe_keys=usbench.models.loop_keys.STRIDE",), "expected a mapping from names"),
@@ -137,6 +137,7 @@ def test_a_wrong_key_is_one_line_and_writes_nothing(overrides, says):
     ("value", "says"),
     [
         ("metric.protocols=[nope]", "nope"),
+        ("metric.primary=dise", "did you mean dice"),
         ("metric.extra={mine: {_target_: builtins.nothing, _partial_: true}}", "nothing"),
     ],
 )

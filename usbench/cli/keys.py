@@ -49,7 +49,8 @@ def run_rows(composed: Composed, choices: Mapping[str, str]) -> Iterator[KeyRow]
     for key, meaning in read_comments((conf_dir() / "config.yaml").read_text("utf-8")).items():
         name = key.removeprefix("defaults.")
         if name in choices:
-            yield KeyRow(name, choices[name], meaning)
+            value = None if choices[name] == "null" else choices[name]
+            yield KeyRow(name, value, meaning)
             if name == "model":
                 yield KeyRow("metric", composed["model"]["task"], "a file of metric/")
         elif not key.startswith(("defaults", "hydra")):

@@ -14,6 +14,8 @@ from typing import Literal
 
 from usbench.datasets import source
 from usbench.errors import ConfigError, DataError, RunError
+from usbench.io.config import conf_dir
+from usbench.io.yaml_file import read_yaml
 from usbench.metrics.scores import Figure, figure_values
 from usbench.models import weights
 from usbench.results.result import Result
@@ -48,7 +50,8 @@ def rebuild_config(
     Raises:
         ConfigError: the result isn't of a finished training.
         DataError: the data isn't there or isn't the recorded data.
-        RunError: the device isn't here, or the starting weights aren't the recorded ones.
+        RunError: the device isn't here, the starting weights aren't the recorded ones, or today's
+            adapter is of another version.
     """
     if result.origin != "run" or not result.is_done or result.trained_on:
         raise ConfigError(
@@ -63,6 +66,7 @@ def rebuild_config(
         tracking="none",
         debug=False,
     )
+    check_version(config, result)
     machine.resolve_device(config.device)
     config = with_weights(config, weights_file)
     drawn = config.phantom and result.data.fingerprint == source.phantom_fingerprint(
@@ -83,6 +87,18 @@ def rebuild_config(
         )
     series, run_id = run_ids(config)
     return replace(config, series=series, run_id=run_id)
+
+
+def check_version(config: RunConfig, result: Result) -> None:
+    """Raise RunError if the model's adapter is of another version now, as its training differs."""
+    path = conf_dir() / "model" / f"{config.model.name}.yaml"
+    current = read_yaml(path)["version"] if path.is_file() else config.model.version
+    if current != config.model.version:
+        raise RunError(
+            f"{result.run_id}: expected version {config.model.version} of {config.model.name}'s "
+            f"adapter, got {current}, which trains differently; use the code of the result "
+            f"(commit {str(result.code.commit)[:12]})"
+        )
 
 
 def find_release(config: RunConfig, data: Path | None) -> Path:

@@ -39,7 +39,12 @@ Composed = dict[str, Any]  # a composed configuration as plain data, not yet val
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
 EXTRAS = {"submitit": "slurm", "ray": "ray", "joblib": "sweep", "optuna": "sweep"}
 GROUPS = ("dataset", "model", "metric", "sweep", "hydra")  # of conf/, besides its keys
-REQUIRED_GROUPS = ("dataset", "model", "metric")
+GROUP_HINTS = {  # groups that a run needs → what to do where one is missing
+    "dataset": "set dataset=… to one of usbench list",
+    "model": "set model=… to one of usbench list",
+    "metric": "set metric=… to one of usbench list, or name it in the model's YAML "
+    "(defaults: [/metric@_global_.metric: segment])",
+}
 PLUGIN_GROUPS = ("hydra/launcher", "hydra/sweeper")
 
 
@@ -127,10 +132,10 @@ def to_plain_data(config: object) -> Composed:
     except OmegaConfBaseException as error:
         raise ConfigError(explain(error)) from error
     check_names(plain)
-    for group in REQUIRED_GROUPS:
+    for group in GROUP_HINTS:
         node = plain.get(group)
         if not isinstance(node, dict) or not node.keys() - {"root"}:
-            raise ConfigError(f"{group}: expected the name of a {group}; usbench list shows them")
+            raise ConfigError(f"{group}: expected a YAML with keys, got none; {GROUP_HINTS[group]}")
     return dict(plain)
 
 
@@ -190,7 +195,7 @@ def check_keys(arguments: Sequence[str]) -> None:
         if not equals or not key or key[0] in "-~":
             continue
         check_names([key])
-        if key in REQUIRED_GROUPS and value.strip().lower() in ("", "null", "none"):
+        if key in GROUP_HINTS and value.strip().lower() in ("", "null", "none"):
             raise ConfigError(f"{argument}: expected the name of a {key}; usbench list shows them")
 
 

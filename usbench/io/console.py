@@ -180,9 +180,13 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> N
     for line in lines:
         grid.add_row(*line)
     out.print(title, style="bold")
+    if out.is_terminal:
+        out.print(grid)
+        return
     # A file has no width: there a table is as wide as it needs.
-    wide = PlainConsole(file=out.file, width=MOST_COLUMNS)
-    (out if out.is_terminal else wide).print(grid)
+    text = io.StringIO()
+    PlainConsole(file=text, width=MOST_COLUMNS).print(grid)
+    say("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
 
 
 def table_fits(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bool:

@@ -102,7 +102,6 @@ class RunConfig:
     fold: int | None  # None: the fixed split
     model: ModelConfig
     recipe: str | None  # its name; None: external predictions
-    weights: WeightsOrigin | None  # None: from scratch
     metric: Mapping[str, object]  # a `_target_` node
     seed: int | None  # None: external predictions
     device: str  # cpu | cuda:N
@@ -114,6 +113,7 @@ class RunConfig:
     results: Path
     tracking: Literal["mlflow", "none"]
     debug: bool
+    weights: WeightsOrigin | None = None  # None: from scratch
     fingerprint: str = ""  # of the data
     series: str = ""  # shared by runs that differ in seed or precision alone
     fold_series: str | None = None  # shared by the folds of one run; None: the fixed split

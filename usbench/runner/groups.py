@@ -34,11 +34,6 @@ def check_groups(composed: Composed) -> None:
     Raises:
         ConfigError: one is missing, null or of another kind; the message names its key.
     """
-    if composed.get("metric") is None:
-        raise ConfigError(
-            "metric: expected one of usbench list, got none; set metric=…, or name it in the "
-            "model's YAML (defaults: [/metric@_global_.metric: segment])"
-        )
     for group, parts in PARTS.items():
         require(composed, group, dict, group)
         for key, kind in parts.items():

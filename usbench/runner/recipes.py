@@ -55,15 +55,14 @@ def read_recipes(model: Composed) -> dict[str, Composed]:
     Raises:
         ConfigError: an unknown key, one that is missing, or a value that can't be, in any recipe.
     """
-    recipes = model["recipes"]
-    if not isinstance(recipes, dict) or not recipes:
-        raise ConfigError(f"model.recipes: expected recipes by name, got {recipes!r}")
+    recipes: dict[str, Composed] = model["recipes"]
+    if not recipes:
+        raise ConfigError("model.recipes: expected recipes by name, got none")
     keys = load_recipe_keys(model)
     if keys is None:
         return recipes
     for name, recipe in recipes.items():
-        if isinstance(recipe, dict):
-            recipes = {**recipes, name: rename_spellings(recipe, keys)}
+        recipes = {**recipes, name: rename_spellings(recipe, keys)}
         check_recipe(recipes[name], keys, model["name"], f"model.recipes.{name}", model["build"])
     return recipes
 

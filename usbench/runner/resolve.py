@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -94,7 +95,7 @@ def resolve_config(
     if not released:
         config = replace(config, root=source.ensure_phantom(config.dataset, task, config.runs))
     config = identify_run(config, config.open_dataset(), drawn=not released)
-    make_scorer(config.metric, config.classes)  # a wrong one is said before training
+    check_metric(config)
     return config
 
 
@@ -197,6 +198,17 @@ def metric_node(metric: Composed, view: ViewConfig) -> Composed:
         if node.get(f"tolerance_{unit}") is None:
             node[f"tolerance_{unit}"] = value
     return {**node, "protocols": protocols}
+
+
+def check_metric(config: RunConfig) -> None:
+    """Raise ConfigError for a metric that can't be built, or without its primary score."""
+    primary = str(config.metric.get("primary"))
+    names = make_scorer(config.metric, config.classes).result().protocol.scores
+    if primary not in names:
+        nearest = difflib.get_close_matches(primary, names, 1, cutoff=0)[0]
+        raise ConfigError(
+            f"metric.primary={primary}: expected a score of the metric; did you mean {nearest}?"
+        )
 
 
 # ---- the model, its recipe and its weights

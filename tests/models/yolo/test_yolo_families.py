@@ -18,6 +18,7 @@ from tests.helpers.watched import Watch, a_run
 from tests.models.yolo.test_yolo import RECIPE, TINY, bright_part, images, pictures, same
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError
+from usbench.io.console import bar
 from usbench.models.checkpoints import list_checkpoints, load_file, load_first
 from usbench.models.yolo.boxes import Fit, outputs, predict_boxes, read_queries
 from usbench.models.yolo.model import Yolo
@@ -225,11 +226,12 @@ def test_the_parts_gradients_add_up_to_a_batch_s(kind, expected):
             self.taken.append(float(self.model.weight.grad))
             self.model.weight.grad.zero_()
 
-    job = SimpleNamespace(parts=2, net=choose_net(kind, "n", 1, None))
-    trainer = subclass_trainer(Theirs, job, {}, lambda _: None, lambda *_: None)()
-    for _ in trainer.train_loader:
-        trainer.model.weight.grad += 1
-        trainer.optimizer_step()
+    with bar("training", 1) as progress:
+        job = SimpleNamespace(parts=2, net=choose_net(kind, "n", 1, None), bar=progress)
+        trainer = subclass_trainer(Theirs, job, {}, lambda _: None, lambda *_: None)()
+        for _ in trainer.train_loader:
+            trainer.model.weight.grad += 1
+            trainer.optimizer_step()
     assert trainer.taken == expected
 
 
