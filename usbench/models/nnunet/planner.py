@@ -87,7 +87,7 @@ def prepare(prepared: Path, cases: int, recipe: Recipe) -> JsonObject:
         extractor.num_foreground_voxels_for_intensitystats = STATISTICS * cases
         extractor.run(overwrite_existing=True)
         px = recipe.spacing
-        spacing = None if px is None else [float(SPACING[0]), px, px]
+        spacing = None if px is None else [float(SPACING[0]), float(px), float(px)]
         ExperimentPlanner(DATASET, overwrite_target_spacing=spacing).plan_experiment()
         plans = read_json(path)
         plans["configurations"][OURS] = amend_plan(plans["configurations"]["2d"], recipe)
