@@ -128,6 +128,7 @@ def show_rows(title: str, rows: Sequence[KeyRow], prefix: str = "") -> None:
             ]
         )
     table(title, ["key", "value", "meaning"], lines)
+    say("")
 
 
 def list_keys(options: Options) -> None:

@@ -38,7 +38,7 @@ def stated(node: JsonObject, *keys: str) -> list[str]:
 
 
 def by_task(row: Sequence[str]) -> tuple[str, str]:
-    """The order of models: by task, then by name."""
+    """The order of datasets and models: by task, then by name."""
     return row[1], row[0]
 
 
@@ -65,11 +65,14 @@ def show(options: Options) -> None:
         images = describe_images(node, options.data)
         name, views, licence = stated(node, "name", "views", "licence")
         rows.append([name, views, images, licence])
-    table("datasets", ["dataset=", "tasks", "images", "licence"], rows)
+    table("datasets", ["dataset=", "tasks", "images", "licence"], sorted(rows, key=by_task))
+    say("")
     rows = sorted((stated(node, "name", "task", "recipes") for node in models), key=by_task)
     table("models", ["model=", "task", "recipes"], rows)
+    say("")
     rows = [stated(node, "file", "primary", "protocols") for node in metrics]
     table("metrics", ["metric=", "ranked by", "protocols"], rows)
+    say("")
     say("one run: usbench dataset=… model=…")
     write_json(options.json, {"datasets": datasets, "models": models, "metrics": metrics})
 
