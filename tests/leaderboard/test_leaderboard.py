@@ -137,7 +137,7 @@ def make_version(value, version, **changes):
 def test_a_result_of_an_older_adapter_is_marked(version, code, old):
     (row,) = build_rows([Result.from_json(make_version(0.7, version))], [], versions=code)
     assert row.old_version == old and row.value == 0.7
-    note = "older version: 1, now 2; unranked until it is trained again"
+    note = "older version (1, now 2)"
     assert row.note == (note if old else "")
     line = next(csv.DictReader(io.StringIO(to_csv([row]))))
     assert line["old_version"] == str(int(old)) and (note in to_markdown([row], [])) == old

@@ -83,7 +83,7 @@ def write_masks(
         label_png.write_label_png(folder / f"{stem}.png", label_png.planes_to_index(masks.planes))
         return
     for label, plane in zip(classes, masks.planes, strict=True):
-        class_folder = folder / label.replace("/", "-")
+        class_folder = folder / label.replace("/", "-").replace("..", "-")
         class_folder.mkdir(parents=True, exist_ok=True)
         image.write_grey(class_folder / f"{stem}.png", plane.astype(np.uint8) * 255)
 

@@ -163,7 +163,7 @@ def mark_old_version(row: Row, result: Result, versions: Mapping[str, int]) -> R
     version, current = version_of(result), versions.get(result.model)
     if result.origin != "run" or version is None or current is None or version >= current:
         return row
-    note = f"older version: {version}, now {current}; unranked until it is trained again"
+    note = f"older version ({version}, now {current})"
     return replace(row, old_version=True, note="; ".join(filter(None, [note, row.note])))
 
 
