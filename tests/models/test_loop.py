@@ -368,7 +368,7 @@ def test_imagenet_weights_that_cannot_be_fetched_are_one_clear_sentence(tmp_path
     code = (
         "from usbench.models.smp import SmpSegmenter\n"
         "from usbench.errors import RunError\n"
-        "try: SmpSegmenter('unet', 'resnet18', 'imagenet', 2, True, {'size': [32, 32]}).build()\n"
+        f"try: SmpSegmenter('unet', 'resnet18', 'imagenet', 2, True, {RECIPE}).build()\n"
         "except RunError as error: print('REFUSED', error)\n"
     )
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
