@@ -152,7 +152,7 @@ def test_a_disk_that_refuses_midway(tmp_path):
     path = packed(tmp_path / "a.zip", {"Release/a": b"small", "Release/b": os.urandom(100_000)})
     command = [sys.executable, "-c", FULL_DISK, str(path), str(tmp_path / "root")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert "make room, and the same command goes on" in done.stdout, done.stderr
+    assert "the free space, and the same command goes on" in done.stdout, done.stderr
     assert not (tmp_path / "root" / "Release").exists()
     archives.unpack(path, tmp_path / "root")
     assert tree(tmp_path / "root") == {"Release/a", "Release/b"}

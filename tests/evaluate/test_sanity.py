@@ -181,6 +181,7 @@ def test_every_baseline_scores_what_it_must(view, tmp_path, capsys):
     assert {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")} == before
 
 
+@pytest.mark.simulate
 def test_a_broken_protocol_is_noticed(tmp_path, monkeypatch, capsys):
     """A Dice that forgets the factor 2: the target no longer reaches 1."""
     rule = mask_protocols.MASK_PROTOCOLS["usbench"]

@@ -122,7 +122,8 @@ class WithoutRestore:
 
 
 def test_a_model_without_a_member_is_refused_before_it_trains(compose, tmp_path):
-    config = resolve_config(compose("model=unet", "recipe=tiny", f"runs={tmp_path}/runs"))
+    small = ("dataset.phantom.counts={train:4,val:4,test:4}", "dataset.phantom.size=[64,64]")
+    config = resolve_config(compose("model=unet", "recipe=tiny", f"runs={tmp_path}/runs", *small))
     target = {"_target_": f"{__name__}.WithoutRestore"}
     config = replace(config, model=replace(config.model, build=target))
     with pytest.raises(ConfigError, match=r"model=unet: expected a class .*, got one without rest"):

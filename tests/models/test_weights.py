@@ -234,6 +234,7 @@ def test_the_key_says_the_bytes_wherever_they_come_from(compose, tmp_path, host)
         "dataset=usgra",
         "model=unet",
         "source=phantom",
+        "dataset.phantom.counts={train:8,test:4}",
         "dataset.phantom.size=[64,64]",
         f"runs={tmp_path}/runs",
     ]

@@ -330,6 +330,8 @@ def test_parts_stand_in_the_record(tmp_path, compose):
         "model=yolov8",
         "recipe=tiny",
         "source=phantom",
+        "dataset.phantom.counts={train:4,val:4,test:4}",
+        "dataset.phantom.size=[64,64]",
         f"runs={tmp_path}",
     ]
     plain, in_parts = (
