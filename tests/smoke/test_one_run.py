@@ -38,6 +38,7 @@ def test_a_run_leaves_a_result_that_the_same_command_and_the_leaderboard_find(tm
     assert result["run_id"] in printed and str(path.name) in printed
     overlays = np.asarray(Image.open(tmp_path / "runs" / result["run_id"] / "overlays.png"))
     assert overlays.std() > 10  # a picture, not a blank sheet
+    assert not list((tmp_path / "runs").glob("*/checkpoint-*"))
     before = path.read_bytes()
     again = run_command(tmp_path, *RUN)
     assert "done already" in again and path.read_bytes() == before

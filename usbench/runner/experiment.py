@@ -25,7 +25,7 @@ from usbench.runner.announce import announce_run
 from usbench.runner.config import RunConfig, Transfer, read_config, write_config
 from usbench.runner.facts import done_result
 from usbench.runner.inputs import Inputs, array_cache
-from usbench.runner.publish import ALONE, RunLock
+from usbench.runner.publish import ALONE, RunLock, remove_checkpoints
 from usbench.runner.tracking import mlflow_store
 from usbench.runner.tracking.background import (
     LOG,
@@ -118,6 +118,7 @@ def finish_run(
     attribution = None if config.phantom else dataset.attribution
     overlays = draw_overlays(predictions, cases, title, attribution)
     path = lock.publish(config, result, hash_case_ids(cases, dataset.redistribute, dataset.name))
+    remove_checkpoints(config)
     tracker.finish("FINISHED", result, overlays if dataset.redistribute == "images" else ())
     if config.study:
         report.report_trial(result)

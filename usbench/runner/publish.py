@@ -65,6 +65,12 @@ def save_failure(config: RunConfig, reason: str) -> None:
         warn(str(error))
 
 
+def remove_checkpoints(config: RunConfig) -> None:
+    """Remove a finished run's checkpoints, each several times as large as its best weights."""
+    for path in config.run_dir.glob("checkpoint-*"):
+        path.unlink(missing_ok=True)
+
+
 def remove_leftovers(address: RunAddress) -> None:
     """Remove what a process left that was killed right after it published: the result's second
     name, and its lock."""
