@@ -69,7 +69,10 @@ def test_a_class_of_usbench_is_its_name_and_version():
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
-        ("nowhere.Mine", "no module nowhere"),
+        (
+            "nowhere.Mine",
+            r"no module nowhere; looked in the working directory \(/.*\) and on PYTHON",
+        ),
         ("lab.nowhere.Mine", "no module lab.nowhere"),
         ("single.Mine.method", "no module single.Mine"),
         ("usbench.models.smp.Nothing", "with a name and a version"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.helpers.finished import finish
+from usbench.cli import explain
 from usbench.results.result import Leakage, Validation
 from usbench.results.store import load_result
 from usbench.runner.report import describe_cost, describe_intervals, report_result, report_trial
@@ -15,6 +16,23 @@ from usbench.runner.report import describe_cost, describe_intervals, report_resu
 @pytest.fixture(scope="module")
 def masks(compose, tmp_path_factory):
     return finish(compose, tmp_path_factory.mktemp("masks"), "usgra", "segment")
+
+
+def area_error(target, prediction):
+    """A figure of one's own: 0, as a moved prediction has the target's area."""
+    return abs(float(target.planes.sum()) - float(prediction.planes.sum())) / target.planes.size
+
+
+def test_figures_of_ones_own_are_shown(compose, tmp_path, capsys):
+    extra = "{_target_: tests.runner.test_report.area_error, _partial_: true}"
+    _, path = finish(compose, tmp_path, "usgra", "segment", f"+metric.extra.area_error={extra}")
+    capsys.readouterr()
+    report_result(load_result(path), path, [])
+    (line,) = [row for row in capsys.readouterr().out.splitlines() if row.startswith("figures")]
+    assert line.split()[:3] == ["figures", "area_error", ".000"]
+    assert explain.main([str(path), "--runs", str(tmp_path / "runs")]) == 0
+    said = capsys.readouterr().out
+    assert "figures of the metric, under any protocol: area_error .000" in said
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,9 @@ from usbench.io.config import compose_alone
 from usbench.results.store import load_result
 from usbench.runner.child import do_run
 from usbench.runner.config import read_config, write_config
-from usbench.runner.groups import check_groups
+from usbench.runner.groups import complete_groups
 from usbench.runner.lock import lock_path, take_lock
+from usbench.runner.recipes import read_recipes
 from usbench.types import Record
 
 
@@ -81,16 +82,21 @@ def test_file_names_are_plain(tmp_path, name):
         ("", "model: expected a YAML with keys, got none"),
         (
             "name: mine\ntask: segment\n",
-            "metric: expected a YAML with keys, got none; set metric=…",
+            "model: expected build (keys with values), recipes (keys with values) in its YAML",
         ),
         (
-            "defaults: [/metric@_global_.metric: segment, _self_]\nname: mine\n",
-            "model.task: expected text, got none",
+            "version: one\n",
+            "model: expected name (text), task (text), build (keys with values), recipes (keys with "
+            "values) in its YAML, got none; model.version: expected a whole number, got 'one' (",
         ),
-        ("defaults: [unet, _self_]\nrecipes: null\n", "model.recipes: expected keys with values"),
-        ("defaults: [unet, _self_]\nrecipes: {tiny: null}\n", "model.recipes.tiny: expected keys"),
-        ("defaults: [unet, _self_]\nbuild: null\n", "model.build: expected keys with values"),
-        ("defaults: [unet, _self_]\nname: null\n", "model.name: expected text, got none"),
+        ("defaults: [unet, _self_]\nrecipes: null\n", "model: expected recipes (keys with values)"),
+        (
+            "defaults: [unet, _self_]\nrecipes: {tiny: null, quick: 3}\n",
+            "model.recipes: expected tiny (keys with values) in its YAML, got none; "
+            "model.recipes.quick: expected keys with values, got 3",
+        ),
+        ("defaults: [unet, _self_]\nbuild: null\n", "model: expected build (keys with values) in"),
+        ("defaults: [unet, _self_]\nname: null\n", "model: expected name (text) in its YAML"),
         ("defaults: [unet, _self_]\nversion: one\n", "version: expected a whole number, got 'one'"),
         ("defaults: [unet, _self_]\nbf16: cpu\n", "model.bf16: expected a list, got 'cpu'"),
     ],
@@ -99,7 +105,33 @@ def test_a_model_has_its_parts(tmp_path, content, says):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine.yaml").write_text(content)
     with pytest.raises(ConfigError, match=re.escape(says)):
-        check_groups(compose_alone(["model=mine"], tmp_path))
+        complete_groups(compose_alone(["model=mine"], tmp_path))
+
+
+SHORT = """
+name: mine
+task: segment
+build: {_target_: usbench.models.segmenter.Segmenter, net: {_target_: lab.Net, _partial_: true}}
+recipes: {quick: {size: 64, epochs: 2}}
+"""
+
+
+def test_a_model_s_yaml_may_be_short(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text(SHORT)
+    composed = complete_groups(compose_alone(["model=mine"], tmp_path))
+    model = composed["model"]
+    assert (model["version"], model["pickled"], model["bf16"]) == (1, True, [])
+    assert composed["metric"] == compose_alone(["model=unet"])["metric"]
+    assert compose_alone(["model=mine", "+metric=segment"], tmp_path)["metric"]["extra"] == {}
+    with pytest.raises(ConfigError, match=r"names no metric to replace; write \+metric=…, or add"):
+        compose_alone(["model=mine", "metric=segment"], tmp_path)
+    # all keys of usbench's loop that a recipe lacks, though the YAML names no table of keys
+    missing = (
+        r"recipes.quick: expected the keys 'batch' .*, 'lr' .*, 'weight_decay' .*, 'schedule' "
+    )
+    with pytest.raises(ConfigError, match=missing):
+        read_recipes(model)
 
 
 # ---- a finished run that is damaged
@@ -129,7 +161,8 @@ def test_damaged_weights_are_named(finished, weights, capsys):
     best.write_bytes(weights)
     assert predict_with(folder, load_result(path).run_id) == 1
     said = capsys.readouterr().err
-    assert said.startswith(f"{best}: expected this run's weights, got a damaged file")
+    assert said.startswith("restore() of usbench.models.smp.SmpSegmenter failed: ")
+    assert f"load {best}: " in said and "if the file is damaged, run it again" in said
     assert said.count("\n") == 1 and not (folder / "out").exists()
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from usbench.errors import ConfigError
-from usbench.io.config import begin_composing
+from usbench.errors import ConfigError, RunError
+from usbench.io.config import begin_composing, conf_dir
 from usbench.io.config import compose as compose_overrides
+from usbench.io.yaml_file import read_yaml
+from usbench.runner import recipes
 from usbench.runner.config import RunConfig
 from usbench.runner.plan import plan_run
+from usbench.runner.recipes import PACKAGES, check_extra
 from usbench.runner.resolve import resolve_config
 
 SMALL = "dataset.phantom.size=[64,64]"
@@ -68,7 +72,7 @@ def refused(*overrides: str, config_dir: Path | None = None) -> str:
         (("model.recipes.quick.epochs=0",), "model.recipes.quick.epochs=0: expected a whole number"),
         (("model.recipes.quick.size=[]",), "model.recipes.quick.size=[]: expected"),
         (("+model.recipes.quick.optimiser=sdg",), "did you mean sgd?"),
-        (("model.recipes=null",), "model.recipes: expected keys with values"),
+        (("model.recipes=null",), "model: expected recipes (keys with values) in its YAML"),
         (("model.recipe_keys=usbench.models.loop_keys.NONE",), "model.recipe_keys=usbench.models.loop_keys.NONE: "),
         (("model.recipe_keys=nowhere.KEYS",), "No module named 'nowhere'"),
         (("model.recipe_keys=usbench.models.loop_keys.STRIDE",), "expected a mapping from names"),
@@ -172,7 +176,7 @@ task: segment
 version: 1
 pickled: false
 bf16: []
-build: {_target_: usbench.models.segmenter.Segmenter, net: {_target_: usbench.models.nets.unet.UNet, _partial_: true}}
+build: {_target_: usbench.models.smp.SmpSegmenter, architecture: unet}
 recipes: {quick: {levels: 8, rate: 0.5}, standard: {levels: 32, deep: {width: 2}}}
 """
 TABLE = """
@@ -214,3 +218,30 @@ def test_a_model_of_ones_own_may_name_a_table(lab):
     assert levels(plan("model=ours", "+model.recipes.quick.deep=2", config_dir=lab)) == 8
     said = refused("model=ours", "model.recipes.quick.levels=0", config_dir=lab)
     assert said == "model.recipes.quick.levels=0: expected a whole number of 1 or more, got 0"
+
+
+@pytest.mark.parametrize(
+    ("model", "package", "extra"),
+    [
+        ("samed", "transformers", "transformers"),
+        ("detr", "transformers", "transformers"),
+        ("nnunet", "nnunetv2", "nnunet"),
+    ],
+)
+def test_a_missing_package_is_said_when_a_run_is_planned(monkeypatch, model, package, extra):
+    monkeypatch.setattr(sys, "path", [])  # where packages are looked for
+    with pytest.raises(RunError) as caught:
+        check_extra(
+            {"name": model, "extra": read_yaml(conf_dir() / "model" / f"{model}.yaml")["extra"]}
+        )
+    assert str(caught.value) == (
+        f"model={model} needs the package {package}, which isn't installed; "
+        f"pip install 'usbench[{extra}]'"
+    )
+
+
+def test_a_plan_says_which_package_is_missing(monkeypatch):
+    missing = {**PACKAGES, "transformers": "transformers_which_nobody_has"}
+    monkeypatch.setattr(recipes, "PACKAGES", missing)
+    with pytest.raises(RunError, match=r"model=samed needs the package transformers_which"):
+        plan("model=samed")

@@ -27,6 +27,7 @@ from usbench.results.build import report_scores
 from usbench.results.format import format_value, format_with_interval
 from usbench.results.predictions import StoredPredictions
 from usbench.results.result import Result, tables_to_json
+from usbench.runner.report import describe_extra
 from usbench.types import Masks, Task
 
 COLUMNS: dict[Task, tuple[str, ...]] = {
@@ -123,6 +124,8 @@ def explain(options: Options) -> None:
     protocols = report_scores(run.score(metric, predictions), primary).protocols
     parts = [result.dataset, result.model, f"seed {result.seed}", options.label or "all classes"]
     show_protocols(protocols, task, options.label, " · ".join(parts))
+    if options.label is None and (figures := describe_extra(result)):
+        say(f"figures of the metric, under any protocol: {figures}")
     score = None
     if task == "segment" and options.label is None:
         show_distances(predictions)

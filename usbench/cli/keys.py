@@ -27,6 +27,7 @@ from usbench.io.comments import read_comments, read_field_comments, read_file_co
 from usbench.io.config import Composed, compose_alone, conf_dir
 from usbench.io.console import say, table
 from usbench.models.recipe_keys import FOR_PEOPLE, Keys, Section, infer_keys, show
+from usbench.runner.groups import complete_groups
 from usbench.runner.recipes import load_recipe_keys
 from usbench.runner.resolve import choose_recipe
 
@@ -133,7 +134,7 @@ def show_rows(title: str, rows: Sequence[KeyRow], prefix: str = "") -> None:
 
 def list_keys(options: Options) -> None:
     """Show and write the keys."""
-    composed = compose_alone(options.overrides, options.config_dir)
+    composed = complete_groups(compose_alone(options.overrides, options.config_dir))
     folders = [*filter(None, [options.config_dir]), conf_dir()]
     given = dict(text.split("=", 1) for text in options.overrides if "=" in text)
     choices = {"dataset": "phantom", "model": "unet", "sweep": "null"}

@@ -31,6 +31,7 @@ from usbench.errors import DataError
 from usbench.evaluate.restore import restore_run
 from usbench.io.console import say, track
 from usbench.results.gallery.drawing import draw_target
+from usbench.results.predictions import check_predictions
 from usbench.runner.config import RunConfig
 from usbench.types import Masks, Model
 
@@ -65,7 +66,8 @@ def write_all_predictions(
         writer = unity_predictions.LandmarkWriter(*paths, classes)
     with writer as opened:
         predictions = model.predict(image.read_grey(path) for path in files.values())
-        tracked = track(predictions, "predicting", len(files))
+        checked = check_predictions(predictions, len(files), config.task, classes)
+        tracked = track(checked, "predicting", len(files))
         for (stem, path), prediction in zip(files.items(), tracked, strict=True):
             pixels = image.read_grey(path)
             opened.add(path.name, stem, (pixels.shape[0], pixels.shape[1]), prediction)

@@ -42,8 +42,6 @@ GROUPS = ("dataset", "model", "metric", "sweep", "hydra")  # of conf/, besides i
 GROUP_HINTS = {  # groups that a run needs → what to do where one is missing
     "dataset": "set dataset=… to one of usbench list",
     "model": "set model=… to one of usbench list",
-    "metric": "set metric=… to one of usbench list, or name it in the model's YAML "
-    "(defaults: [/metric@_global_.metric: segment])",
 }
 PLUGIN_GROUPS = ("hydra/launcher", "hydra/sweeper")
 
@@ -125,18 +123,26 @@ def to_plain_data(config: object) -> Composed:
     """A composed configuration as dictionaries and lists, with every `${…}` resolved.
 
     Raises:
-        ConfigError: a `${…}` that can't be resolved, an unknown key, or no dataset, model or metric.
+        ConfigError: a `${…}` that can't be resolved, an unknown key, or no dataset or model.
     """
     try:
         plain: Any = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
         raise ConfigError(explain(error)) from error
     check_names(plain)
-    for group in GROUP_HINTS:
+    for group, hint in GROUP_HINTS.items():
         node = plain.get(group)
         if not isinstance(node, dict) or not node.keys() - {"root"}:
-            raise ConfigError(f"{group}: expected a YAML with keys, got none; {GROUP_HINTS[group]}")
+            raise ConfigError(f"{group}: expected a YAML with keys, got none; {hint}")
+    if plain.get("metric") is None:
+        plain["metric"] = default_metric(plain["model"].get("task"))
     return dict(plain)
+
+
+def default_metric(task: object) -> Composed:
+    """The metric of a model whose YAML names none: its task's; none for an unknown task."""
+    paths = {path.stem: path for path in (conf_dir() / "metric").glob("*.yaml")}
+    return dict(read_yaml(paths[str(task)])) if str(task) in paths else {}
 
 
 def no_keys(path: str) -> Iterable[str]:
@@ -154,6 +160,11 @@ def explain(error: Exception, declared: Callable[[str], Iterable[str]] = no_keys
         return (
             f"{error.override}: expected KEY=VALUE; a value with other characters than those of "
             "names goes into quotes of its own, such as \"KEY='a (b)'\""
+        )
+    if "Could not override 'metric'" in str(error):
+        return (
+            "metric=…: the model's YAML names no metric to replace; write +metric=…, or add to it "
+            "defaults: [/metric@_global_.metric: segment, _self_]"
         )
     if isinstance(error.__cause__, (ConfigAttributeError, ConfigKeyError)):
         return explain_key(error.__cause__, declared)
@@ -195,7 +206,7 @@ def check_keys(arguments: Sequence[str]) -> None:
         if not equals or not key or key[0] in "-~":
             continue
         check_names([key])
-        if key in GROUP_HINTS and value.strip().lower() in ("", "null", "none"):
+        if key in (*GROUP_HINTS, "metric") and value.strip().lower() in ("", "null", "none"):
             raise ConfigError(f"{argument}: expected the name of a {key}; usbench list shows them")
 
 

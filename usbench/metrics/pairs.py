@@ -60,7 +60,7 @@ def score_pairs(
     spacings = None if mm_per_px is None else read_spacings(mm_per_px)
     images = 0
     for n, (target, prediction) in enumerate(zip_longest(targets, predictions)):
-        require_pair(f"image {n}", target, prediction, task, len(classes))
+        require_pair(f"image {n}", target, prediction, task, classes)
         group = "" if labels is None else value_of_image("groups", labels, n)
         if isinstance(spacings, list):
             spacing = value_of_image("mm_per_px", spacings, n)
@@ -119,7 +119,9 @@ def read_spacing(where: str, value: object) -> Spacing:
 # ---- checks
 
 
-def require_pair(where: str, target: object, prediction: object, task: Task, classes: int) -> None:
+def require_pair(
+    where: str, target: object, prediction: object, task: Task, classes: Sequence[str]
+) -> None:
     """Raise DataError where a pair isn't what the task's scorer takes.
 
     Args:
@@ -127,17 +129,13 @@ def require_pair(where: str, target: object, prediction: object, task: Task, cla
         target: None where there are fewer targets than predictions.
         prediction: None where there are fewer predictions than targets.
         task: which decides the kind of both.
-        classes: how many there are.
+        classes: their names.
     """
     for side, value in (("target", target), ("prediction", prediction)):
         if value is None:
             raise DataError(f"{where}: expected a target and a prediction, got no {side}")
-        if not isinstance(value, KINDS[task]):
-            raise DataError(
-                f"{where}: expected the {side} of task={task} as {KINDS[task].__name__}, "
-                f"got {type(value).__name__}"
-            )
-        require_classes(f"{where}: {side}", value, classes)
+    target = require_kind(f"{where}: target", target, task, classes)
+    prediction = require_kind(f"{where}: prediction", prediction, task, classes)
     if isinstance(target, Masks) and isinstance(prediction, Masks):
         sizes = target.planes.shape[1:], prediction.planes.shape[1:]
         if sizes[0] != sizes[1]:
@@ -149,20 +147,29 @@ def require_pair(where: str, target: object, prediction: object, task: Task, cla
         raise DataError(f"{where}: expected a prediction with scores (N,), got none")
 
 
-def require_classes(where: str, value: Target, classes: int) -> None:
-    """Raise DataError where a target or prediction has other classes than there are."""
+def require_kind(where: str, value: object, task: Task, classes: Sequence[str]) -> Target:
+    """The target or prediction. Raises DataError for another type or other classes than these."""
+    kind = KINDS[task]
+    if not isinstance(value, kind):
+        raise DataError(
+            f"{where}: expected usbench.types.{kind.__name__} (task={task}), "
+            f"got {type(value).__name__}"
+        )
     if isinstance(value, Boxes):
         labels = value.labels
-        if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+        if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
             raise DataError(
-                f"{where}: expected labels from 0 to {classes - 1}, "
+                f"{where}: expected labels from 0 to {len(classes) - 1} ({', '.join(classes)}), "
                 f"got {labels.min()} to {labels.max()}"
             )
-        return
+        return value
     count = len(value.planes if isinstance(value, Masks) else value.paths)
-    if count != classes:
-        what = "planes (C, H, W)" if isinstance(value, Masks) else "paths"
-        raise DataError(f"{where}: expected {classes} {what}, one per class, got {count}")
+    if count != len(classes):
+        what = "plane" if isinstance(value, Masks) else "path"
+        raise DataError(
+            f"{where}: expected {len(classes)} {what}{'s' * (len(classes) != 1)} ({', '.join(classes)}), got {count}"
+        )
+    return value
 
 
 def without_intervals(scores: Scores) -> Scores:

@@ -200,9 +200,14 @@ def check_values(recipe: Recipe, keys: Keys, where: str, needless: Iterable[str]
     Args:
         needless: keys that may be missing.
     """
-    for name, key in keys.items():
-        if name not in recipe and key.default is REQUIRED and name not in needless:
-            raise ConfigError(f"{where}: expected a key {name!r} ({key.meaning}), got none")
+    missing = [
+        f"{name!r} ({key.meaning}: {key})"
+        for name, key in keys.items()
+        if name not in recipe and key.default is REQUIRED and name not in needless
+    ]
+    if missing:
+        noun = "a key" if len(missing) == 1 else "the keys"
+        raise ConfigError(f"{where}: expected {noun} {', '.join(missing)}, got none")
     for name, value in recipe.items():
         key = keys[name]
         if value is None and key.nullable:

@@ -7,7 +7,7 @@ runs/<run id>/confidence-{val,test}.json     histograms of the masks' probabilit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from usbench.datasets.dataset import Samples, ScoringCase
 from usbench.errors import DataError
 from usbench.io.console import track
 from usbench.metrics import calibration
-from usbench.types import Boxes, Landmarks, Masks, Split, Target
+from usbench.metrics.pairs import require_kind
+from usbench.types import Boxes, Landmarks, Masks, Split, Target, Task
 
 
 def prediction_files(folder: Path, split: Split) -> tuple[Path, Path]:
@@ -48,10 +49,39 @@ def write_predictions(
 
     Returns:
         The number of images.
+
+    Raises:
+        DataError: a prediction that isn't one of the dataset's task and classes, too few or too
+            many of them.
     """
-    write = write_landmarks if samples.dataset.task == "landmark" else write_objects
-    write(folder, split, samples, track(predictions, f"predicting {split}", len(samples)))
+    dataset = samples.dataset
+    checked = check_predictions(predictions, len(samples), dataset.task, dataset.classes)
+    write = write_landmarks if dataset.task == "landmark" else write_objects
+    write(folder, split, samples, track(checked, f"predicting {split}", len(samples)))
     return len(samples)
+
+
+def check_predictions(
+    predictions: Iterable[object], images: int, task: Task, classes: Sequence[str]
+) -> Iterator[Target]:
+    """Pass on what a model predicts, each prediction checked.
+
+    Args:
+        predictions: of the images, in order.
+        images: how many there are.
+        task: of the model.
+        classes: their names.
+
+    Raises:
+        DataError: one of another type or with other classes, too few or too many of them.
+    """
+    number = 0
+    for number, prediction in enumerate(predictions, start=1):
+        if number > images:
+            raise DataError(f"expected {images} predictions, one per image, got more")
+        yield require_kind(f"prediction {number} of {images}", prediction, task, classes)
+    if number < images:
+        raise DataError(f"expected {images} predictions, one per image, got {number}")
 
 
 def write_landmarks(

@@ -22,7 +22,7 @@ from usbench.results.result import Result
 from usbench.results.store import Case, hash_case_ids
 from usbench.runner import report
 from usbench.runner.announce import announce_run
-from usbench.runner.config import RunConfig, Transfer, read_config, write_config
+from usbench.runner.config import ModelConfig, RunConfig, Transfer, read_config, write_config
 from usbench.runner.facts import done_result
 from usbench.runner.inputs import Inputs, array_cache
 from usbench.runner.publish import ALONE, RunLock, remove_checkpoints
@@ -52,6 +52,7 @@ def train_and_test(config: RunConfig, lock: RunLock = ALONE) -> Result:
         clock = Clock(journal.earlier_s)
         model, run = build_model(config, journal)
         model.fit(train, val, run)
+        restore_weights(config.model, model, run)  # as `usbench predict` will
         clock.end_stage("fit")
         lock.check()
         validation = store_predictions(config, "val", val, model.predict(val.images()))
@@ -199,16 +200,23 @@ def restore_model(config: RunConfig) -> Model:
             "run it again"
         )
     model, run = build_model(config, Journal(config.run_dir / LOG, Untracked()))
+    restore_weights(config.model, model, run)
+    return model
+
+
+def restore_weights(node: ModelConfig, model: Model, run: Run) -> None:
+    """Let the model load its best weights. Raises RunError where it can't."""
     try:
         model.restore(run)
     except UsbenchError:
         raise
     except Exception as error:  # unpickling any bytes may raise anything
+        weights = next(iter(sorted(run.dir.glob("best.*"))), run.dir)
         raise RunError(
-            f"{weights[0]}: expected this run's weights, got a damaged file "
-            f"({type(error).__name__}: {in_one_line(error)[:200]}); run it again with overwrite=true"
+            f"restore() of {node.build['_target_']} failed: {type(error).__name__}: "
+            f"{in_one_line(error)[:200]}; it was to load {weights}: mend restore(), or if the "
+            "file is damaged, run it again with overwrite=true"
         ) from error
-    return model
 
 
 # ---- time, curves and tracking

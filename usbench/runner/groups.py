@@ -26,25 +26,35 @@ PARTS: Mapping[str, Mapping[str, type]] = {
         "recipes": dict,
     },
 }
+# of a model whose YAML leaves them out: pickled is the careful choice, bf16 [] is fp32 everywhere
+DEFAULTS: Mapping[str, object] = {"version": 1, "pickled": True, "bf16": []}
 
 
-def check_groups(composed: Composed) -> None:
-    """Check that the model and the metric have their parts.
+def complete_groups(composed: Composed) -> Composed:
+    """The configuration with the defaults of its model, whose parts and the metric's are checked.
 
     Raises:
-        ConfigError: one is missing, null or of another kind; the message names its key.
+        ConfigError: some are missing, null or of another kind; the message names all of them.
     """
-    for group, parts in PARTS.items():
-        require(composed, group, dict, group)
-        for key, kind in parts.items():
-            require(composed[group], key, kind, f"{group}.{key}")
-    for name in composed["model"]["recipes"]:
-        require(composed["model"]["recipes"], name, dict, f"model.recipes.{name}")
+    stated = {key: value for key, value in composed["model"].items() if value is not None}
+    composed = {**composed, "model": {**DEFAULTS, **stated}}
+    for group in ("model", "metric"):
+        faults = find_faults(composed.get(group) or {}, PARTS[group], group)
+        if faults:
+            raise ConfigError(f"{'; '.join(faults)} (conf/README.md shows a whole YAML)")
+    recipes = composed["model"]["recipes"]
+    faults = find_faults(recipes, dict.fromkeys(recipes, dict), "model.recipes")
+    if faults:
+        raise ConfigError("; ".join(faults))
+    return composed
 
 
-def require(node: Mapping[str, object], key: str, kind: type, name: str) -> None:
-    """Raise ConfigError where a part is missing or of another kind."""
-    value = node.get(key)
-    if not isinstance(value, kind):
-        got = "none" if value is None else repr(value)
-        raise ConfigError(f"{name}: expected {KINDS[kind]}, got {got}")
+def find_faults(node: Composed, parts: Mapping[str, type], name: str) -> list[str]:
+    """What is missing, in one entry, and what is of another kind."""
+    missing = [f"{key} ({KINDS[kind]})" for key, kind in parts.items() if node.get(key) is None]
+    faults = [f"{name}: expected {', '.join(missing)} in its YAML, got none"] if missing else []
+    for key, kind in parts.items():
+        value = node.get(key)
+        if value is not None and not isinstance(value, kind):
+            faults.append(f"{name}.{key}: expected {KINDS[kind]}, got {value!r}")
+    return faults

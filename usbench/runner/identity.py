@@ -48,7 +48,10 @@ def class_identity(target: str) -> str:
     module, _, name = target.rpartition(".")
     source = find_source(module)
     if source is None:
-        raise ConfigError(f"_target_={target}: no module {module}; check the name and PYTHONPATH")
+        raise ConfigError(
+            f"_target_={target}: no module {module}; looked in the working directory ({Path.cwd()}) "
+            "and on PYTHONPATH"
+        )
     if target.startswith("usbench."):
         return stated_identity(source, name, target)
     contents = [content for _, content in sorted(own_sources(module, source).items())]

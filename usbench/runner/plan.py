@@ -10,7 +10,8 @@ from usbench.errors import ConfigError
 from usbench.io.config import Composed, compose
 from usbench.results.result import Tuned
 from usbench.runner.config import RunConfig, with_threads
-from usbench.runner.recipes import check_added_keys
+from usbench.runner.groups import complete_groups
+from usbench.runner.recipes import check_added_keys, check_extra
 from usbench.runner.resolve import resolve_config
 from usbench.runner.resources import Resources
 from usbench.runner.transfer import plan_transfer
@@ -48,6 +49,7 @@ def plan_run(
     Raises:
         ConfigError: a combination that can't be.
         DataError: a release that is missing or damaged.
+        RunError: a package that the model needs isn't installed.
     """
     names = composed["evaluate_on"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -62,7 +64,10 @@ def plan_run(
             composed["device"] = "cpu"
         if resources.gpus and composed["device"] != "cpu":
             device = "cuda:0"
+    composed = complete_groups(composed)
     check_added_keys(composed, overrides)
+    if not (resources and resources.remote):
+        check_extra(composed["model"])
     config = resolve_config(composed, device=device, tuned=tuned)
     shared = {"threads": composed["threads"]}
     evaluations = [plan_transfer({**other, **shared}, config, device) for other in others]

@@ -7,9 +7,10 @@ import difflib
 import re
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.machinery import PathFinder
 
 from usbench.datasets.config import DatasetConfig, field_names
-from usbench.errors import ConfigError, in_one_line
+from usbench.errors import ConfigError, RunError, in_one_line
 from usbench.io.config import Composed, compose
 from usbench.models.recipe_keys import (
     Keys,
@@ -20,20 +21,48 @@ from usbench.models.recipe_keys import (
 )
 from usbench.runner.identity import find_source
 
-MODEL_KEYS = ("name", "task", "version", "pickled", "bf16", "recipe_keys", "build", "recipes")
+MODEL_KEYS = (
+    "name",
+    "task",
+    "version",
+    "pickled",
+    "bf16",
+    "extra",
+    "recipe_keys",
+    "build",
+    "recipes",
+)
+PACKAGES = {"transformers": "transformers", "nnunet": "nnunetv2"}  # of usbench's extras
 RECIPE_VALUE = re.compile(r"[+~]*model\.recipes\.")  # an override of one
+TABLES = {  # recipe keys of the class for one's own nn.Module, where a YAML names no table
+    "usbench.models.segmenter.Segmenter": "usbench.models.loop_keys.SEGMENTER",
+}
 ADDED = re.compile(r"\++(dataset|model)\.([^.=@]+)")  # an override that adds a key
 # Overrides that choose what is composed; the values of a model that they choose are its YAML's.
 CHOICE = re.compile(r"[+~]*(dataset|model|metric|sweep|hydra\.searchpath)(@[\w.]+)?=")
 
 
+def check_extra(model: Composed) -> None:
+    """Raise RunError where a model needs an extra of usbench that isn't installed here."""
+    extra = model.get("extra")
+    if extra is None:
+        return
+    if extra not in PACKAGES:
+        raise ConfigError(f"model.extra={extra}: expected one of {', '.join(PACKAGES)}")
+    if PathFinder.find_spec(PACKAGES[extra]) is None:
+        raise RunError(
+            f"model={model['name']} needs the package {PACKAGES[extra]}, which isn't installed; "
+            f"pip install 'usbench[{extra}]'"
+        )
+
+
 def load_recipe_keys(model: Composed) -> Keys | None:
-    """The table that a model's YAML names; None: it names none.
+    """The table that a model's YAML names, else that of usbench's loop for its class, or None.
 
     Raises:
         ConfigError: there is no such module or table.
     """
-    path = model.get("recipe_keys")
+    path = model.get("recipe_keys") or TABLES.get((model.get("build") or {}).get("_target_"))
     if path is None:
         return None
     module, _, name = str(path).rpartition(".")
@@ -86,7 +115,7 @@ def check_added_keys(composed: Composed, overrides: Sequence[str]) -> None:
             nearest = difflib.get_close_matches(key, words, 1, cutoff=0)[0]
             raise ConfigError(f"{group}.{key}: no such key; did you mean {group}.{nearest}?")
     model = composed["model"]
-    if not model.get("recipe_keys") and any(map(RECIPE_VALUE.match, overrides)):
+    if any(map(RECIPE_VALUE.match, overrides)) and load_recipe_keys(model) is None:
         stated = compose_choices(overrides)["model"]["recipes"]
         keys = infer_keys([recipe for recipe in stated.values() if isinstance(recipe, dict)])
         for name, recipe in model["recipes"].items():

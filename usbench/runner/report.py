@@ -8,7 +8,7 @@ from pathlib import Path
 from usbench.io.console import facts, say
 from usbench.io.progress import format_seconds
 from usbench.metrics.pairs import PROTOCOLS
-from usbench.results.format import format_value
+from usbench.results.format import format_value, format_with_interval
 from usbench.results.result import Result
 from usbench.results.score_table import show_score_table
 
@@ -42,6 +42,8 @@ def report_result(
         ("cost", describe_cost(result)),
         *[("overlays", str(overlay)) for overlay in overlays],
     ]
+    if figures := describe_extra(result):
+        rows.insert(0, ("figures", figures))
     if gallery:
         rows.append(("gallery", str(gallery)))
     if result.data.leakage:
@@ -65,6 +67,13 @@ def describe_result(result: Result) -> str:
     if groups is not None:
         parts[-1] += f" in {groups} groups"
     return " · ".join(parts)
+
+
+def describe_extra(result: Result) -> str:
+    """The figures that the user's metric adds, with their intervals; "" where it adds none."""
+    names = result.config.get("metric", {}).get("extra") or {}
+    figures = [f"{name} {format_with_interval(result.scores.get(name), name)}" for name in names]
+    return ", ".join(figures)
 
 
 def describe_intervals(result: Result) -> str:

@@ -19,7 +19,7 @@ from usbench.results.result import Tuned
 from usbench.results.scoring import make_scorer
 from usbench.runner import machine
 from usbench.runner.config import ModelConfig, RunConfig, WeightsOrigin
-from usbench.runner.groups import check_groups
+from usbench.runner.groups import complete_groups
 from usbench.runner.identity import identify, short_hash
 from usbench.runner.recipes import check_arguments, read_recipes
 from usbench.types import TASKS, Task
@@ -52,7 +52,7 @@ def resolve_config(
     """
     check_switches(composed)
     runs, results = folder(composed, "runs"), folder(composed, "results")
-    check_groups(composed)
+    composed = complete_groups(composed)
     dataset = DatasetConfig.from_mapping(composed["dataset"])
     task = check_task(composed, dataset)
     if training and dataset.split.test_only:
