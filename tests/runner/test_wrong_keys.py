@@ -13,6 +13,7 @@ from usbench.io.config import begin_composing
 from usbench.io.config import compose as compose_overrides
 from usbench.runner.config import RunConfig
 from usbench.runner.plan import plan_run
+from usbench.runner.recipes import check_recipe_overrides
 from usbench.runner.resolve import resolve_config
 
 SMALL = "dataset.phantom.size=[64,64]"
@@ -214,3 +215,15 @@ def test_a_model_of_ones_own_may_name_a_table(lab):
     assert levels(plan("model=ours", "+model.recipes.quick.deep=2", config_dir=lab)) == 8
     said = refused("model=ours", "model.recipes.quick.levels=0", config_dir=lab)
     assert said == "model.recipes.quick.levels=0: expected a whole number of 1 or more, got 0"
+
+
+def test_a_value_of_a_recipe_that_no_run_uses_is_refused():
+    own = ["model.recipes.tiny.epochs=9", "+model.recipes.mine={epochs: 3}", "recipe=tiny"]
+    check_recipe_overrides({"tiny"}, own)
+    check_recipe_overrides({"tiny", "quick"}, ["model.recipes.quick.epochs=9"])
+    with pytest.raises(ConfigError) as wrong:
+        check_recipe_overrides({"tiny"}, [*own, "++model.recipes.quick.augment.hflip=.5"])
+    assert str(wrong.value) == (
+        "model.recipes.quick.augment.hflip: this run uses recipe=tiny; set "
+        "model.recipes.tiny.augment.hflip, or leave it out"
+    )

@@ -35,6 +35,7 @@ from usbench.io.config import (
 )
 from usbench.io.console import say, track, warn
 from usbench.runner.folders import check_folders
+from usbench.runner.recipes import check_recipe_overrides
 from usbench.runner.resources import launcher_resources
 from usbench.sweep import studies
 from usbench.sweep.estimate import show_plan
@@ -111,6 +112,9 @@ def begin_sweep(config: DictConfig) -> None:
     resources = launcher_resources(config.hydra.launcher)
     overrides = track(combinations(sweep_overrides(config)), "planning")
     jobs = name_jobs([plan_job(job, compose_job, resources) for job in overrides])
+    recipes = {job.plan.config.recipe for job in jobs if job.plan and job.plan.config.recipe}
+    for job in jobs if recipes else ():
+        check_recipe_overrides(recipes, job.overrides)
     runs = Path(str(config.runs)).absolute()
     write_plan(runs, jobs)
     to_do = unique_jobs(jobs)
