@@ -89,7 +89,8 @@ def run_single(composed: Composed) -> float | None:
             check_folders(config)
         name = f"{plan.config.dataset.name} {plan.config.model.name}"
         job = Job((), plan, name=name)
-        show_plan([job], [name] if job.is_waiting(retry_failed=True) else [], 1)
+        to_do = [name] if job.is_waiting(retry_failed=True) else []
+        show_plan([job], to_do, 1, composed["overwrite"])
         return None
     return selection_score(do_plan(plan, composed))
 

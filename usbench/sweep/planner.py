@@ -124,7 +124,8 @@ def begin_sweep(config: DictConfig) -> None:
         for run in job.configs:
             check_folders(run)
     if config.plan:
-        show_plan(jobs, [job.name for job in to_do], max(1, min(resources.places, len(to_do))))
+        places = max(1, min(resources.places, len(to_do)))
+        show_plan(jobs, [job.name for job in to_do], places, config.overwrite)
         raise Finished(0)
     run_ids = []
     for n, job in enumerate(to_do, 1):
