@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from functools import partial
+from pathlib import Path
 
 INTERRUPTED = 130
 
@@ -46,7 +47,7 @@ def run_hydra() -> int:
         if "COMP_LINE" in os.environ:
             os.environ["COMP_LINE"] = complete_verb(os.environ["COMP_LINE"])
     else:
-        check_keys(sys.argv[1:])
+        check_keys(sys.argv[1:], partial(find_recipe_path, config_dir=config_dir))
         check_config_dir(config_dir)
 
     # after the checks, as these import much more
@@ -76,6 +77,13 @@ def run_hydra() -> int:
                 warn(f"the launcher broke: {type(error).__name__}: {in_one_line(error)[:400]}")
             code = 1
         return max([code, *(sweep.finish() for sweep in sweeps)])
+
+
+def find_recipe_path(key: str, config_dir: Path | None) -> str | None:
+    """See `usbench.runner.declared.recipe_path`, which is slow to import."""
+    from usbench.runner.declared import recipe_path
+
+    return recipe_path(key, sys.argv[1:], config_dir)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,19 @@
 A message is one line: which file or key, expected what, got what, what to do.
 """
 
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(word: str, choices: Iterable[str], form: str = "{}") -> str:
+    """Such as "; did you mean unet?"; "" where no choice is like the word.
+
+    Args:
+        form: how the nearest choice is written, with {} for it.
+    """
+    nearest = difflib.get_close_matches(word, list(choices), 1)
+    return f"; did you mean {form.format(nearest[0])}?" if nearest else ""
+
 
 def in_one_line(text: object) -> str:
     """A text, or an error's message, without line breaks."""

@@ -57,9 +57,9 @@ def test_an_unknown_option_is_one_line(verb, capsys):
     assert error.startswith(f"usbench {verb}: ") and error.count("\n") == 1
 
 
-@pytest.mark.parametrize("option", ["--help", "-h"])
-def test_help_names_every_verb(option, capsys):
-    assert dispatch([option]) == 0
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])
+def test_help_names_every_verb(arguments, capsys):
+    assert dispatch(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in lines if line.startswith("  ")} >= VERBS
     assert len(lines) <= 40 and max(map(len, lines)) <= 100
@@ -75,9 +75,28 @@ def test_a_word_that_is_no_verb_names_the_nearest(word, nearest, capsys):
 
 
 @pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("train", "train: expected KEY=VALUE or a verb. See usbench --help"),
+        ("dataset = phantom", "dataset =: expected KEY=VALUE without blanks around ="),
+        ("dataset =phantom", "dataset =phantom: expected KEY=VALUE without blanks around ="),
+        ("seed=1 --dataset phantom", "--dataset: expected no dashes; write dataset=phantom"),
+        ("--dataset=phantom", "--dataset=phantom: expected no dashes; write dataset=phantom"),
+    ],
+)
+def test_another_form_than_key_value_is_said(line, says, capsys):
+    assert dispatch(line.split()) == 2
+    assert capsys.readouterr().err == f"{says}\n"
+
+
+def test_the_version_is_usbench_s(capsys):
+    assert dispatch(["--version"]) == 0
+    assert capsys.readouterr().out == f"usbench {usbench.__version__}\n"
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["dataset=phantom"],
         ["-m", "seed=0,1"],
         ["--config-dir", "conf"],

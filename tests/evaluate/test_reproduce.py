@@ -21,6 +21,7 @@ from usbench.evaluate import reproduce as reproduction
 from usbench.results.result import Result
 from usbench.results.store import load_result
 from usbench.runner import machine
+from usbench.runner.config import RunConfig
 
 SMALL = (
     "dataset=usgra",
@@ -173,6 +174,23 @@ def test_a_phantom_that_is_drawn_otherwise_now(result, tmp_path):
     then = replace(result, data=replace(result.data, fingerprint="0" * 64))
     with pytest.raises(DataError, match=r"usbench draws another now.*isn't here"):
         reproduction.rebuild_config(then, tmp_path, tmp_path)
+
+
+def test_a_release_may_lie_anywhere(tmp_path, monkeypatch):
+    """Of the parts of a run's configuration only the dataset's name counts here."""
+    monkeypatch.delenv("USBENCH_DATA", raising=False)
+    (path,) = (ROOT / "results/usgra/segment").glob("unet-s0-*.json")
+    folders = dict.fromkeys(("root", "runs", "results"), tmp_path)
+    config = RunConfig.from_mapping(
+        load_result(path).config, **folders, tracking="none", debug=False
+    )
+    release, other = tmp_path / "data" / "usgra", tmp_path / "elsewhere"
+    with pytest.raises(DataError, match="with --data, or its own with --root"):
+        reproduction.find_release(config, tmp_path / "data", None)
+    release.mkdir(parents=True)
+    other.mkdir()
+    assert reproduction.find_release(config, tmp_path / "data", None) == release
+    assert reproduction.find_release(config, tmp_path / "data", other) == other
 
 
 def test_a_result_names_the_packages_that_pictures_go_through():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.helpers.paths import ROOT
 from usbench.cli import score
@@ -89,6 +90,25 @@ def test_a_value_to_be_ignored_counts_nowhere(masks, tmp_path):
     assert score.main(masks) == 1
 
 
+def test_classes_may_have_other_values_in_the_masks(masks, tmp_path, capsys):
+    expected = run([*masks, "--ignore", "7"], tmp_path)
+    for path in tmp_path.glob("*/*.png"):
+        pixels = np.array(Image.open(path))
+        Image.fromarray(np.array([0, 255, 1], np.uint8)[pixels]).save(path)
+    words = [*masks[:-2], "--values", "a=255,b=1"]
+    found = run([*words, "--ignore", "7"], tmp_path)
+    assert (found["scores"], found["cases"]) == (expected["scores"], expected["cases"])
+    capsys.readouterr()
+    for values in ("a", "a=0,b=1", "a=1,b=1", "a=1,a=2", "a=256,b=1", "=1", ""):
+        assert score.main([values if word == "a=255,b=1" else word for word in words]) == 2
+        assert f"--values {values}: expected another value of 1..255" in capsys.readouterr().err
+
+
+def test_too_few_groups_for_intervals_are_said(masks, tmp_path, capsys):
+    run(masks, tmp_path)
+    assert "no intervals: expected 5 groups or more, got 3" in capsys.readouterr().out
+
+
 def test_another_protocol_may_report(masks, tmp_path):
     report = run([*masks, "--protocol", "kidneyus", "--protocol", "pooled"], tmp_path)
     assert report["protocol"]["name"] == "kidneyus" and list(report["protocols"]) == ["pooled"]
@@ -125,7 +145,7 @@ def test_a_missing_prediction_is_an_empty_one_and_counted(masks, tmp_path, capsy
             lambda t: lay_mask(t / "predictions/pig1_a.png", "113", "000"),
             [],
             1,
-            "expected a mask of indices 0..2, got 3",
+            "expected a mask of 0 background, 1 a, 2 b, got 3; name its class",
         ),
         (
             lambda t: (t / "predictions/pig1_a.PNG").write_bytes(
@@ -152,7 +172,7 @@ def test_a_missing_prediction_is_an_empty_one_and_counted(masks, tmp_path, capsy
         (lambda t: (t / "predictions/pig1_a.png").write_bytes(b""), [], 1, "pig1_a.png: expected"),
         (lambda t: None, ["--classes", "a,a"], 2, "different names"),
         (lambda t: None, ["--classes", ""], 2, "got none"),
-        (lambda t: None, ["--ignore", "2"], 2, "a value above the classes' 2"),
+        (lambda t: None, ["--ignore", "2"], 2, "a value of 1..255 besides the classes' (1 a, 2 b)"),
         (lambda t: None, ["--spacing-mm", "1"], 2, "two lengths"),
         (lambda t: None, ["--spacing-mm", "1,nan"], 2, "two lengths above 0"),
         (lambda t: None, ["--group", "(("], 2, "a regular expression"),

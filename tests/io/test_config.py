@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from usbench.errors import ConfigError
 from usbench.io.config import begin_composing, check_keys, compose_unresolved
-from usbench.runner.declared import declared_keys
+from usbench.runner.declared import declared_keys, recipe_path
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,37 @@ from usbench.runner.declared import declared_keys
 def test_a_wrong_first_part_is_one_line(argument, says):
     with pytest.raises(ConfigError) as wrong:
         check_keys(["seed=1", argument])
+    assert str(wrong.value).startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        ("epochs=8", "epochs: no such key; did you mean model.recipes.tiny.epochs?"),
+        ("recipe.epochs=8", "recipe.epochs: no such key; did you mean model.recipes.tiny.epochs?"),
+        ("shuffle=false", "shuffle: no such key; did you mean model.recipes.tiny.shuffle?"),
+        ("task=segment", "task: no such key. See usbench keys"),
+    ],
+)
+def test_a_recipe_key_without_its_place_is_told_it(argument, says):
+    arguments = ["model=unet", "recipe=tiny", argument]
+    with pytest.raises(ConfigError) as wrong:
+        check_keys(arguments, partial(recipe_path, arguments=arguments, config_dir=None))
+    assert str(wrong.value) == says
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["unet"], "unet: expected KEY=VALUE, such as model=unet"),
+        (["seed=0,1"], "seed=0,1: add -m to run several; "),
+        (["model=threshold"], "model=threshold: no such model. See usbench list"),
+        (["model=unt"], "model=unt: no such model; did you mean unet? See usbench list"),
+    ],
+)
+def test_what_hydra_refuses_is_said_in_our_words(overrides, says):
+    with begin_composing(), pytest.raises(ConfigError) as wrong:
+        compose_unresolved(overrides)
     assert str(wrong.value).startswith(says)
 
 

@@ -192,7 +192,7 @@ def no_test_images(root: Path) -> Path:
 # what is done to the release (returns what is to be named), what is said; by dataset and model
 USGRA_SEGMENT = {
     "an image lost its mask": (lambda r: (gone(r / USGRA_MASK), r / USGRA_IMAGE)[1], "label.*none"),
-    "a folder is missing": (lambda r: gone(r / "dataset/test/masks"), "folder.*none"),
+    "a folder is missing": (lambda r: gone(r / "dataset/test/masks"), "no such folder"),
     "one name twice": (lambda r: twin(r / USGRA_IMAGE), "'0002' twice"),
     "an empty test split": (no_test_images, "test split"),
     "half an image": (lambda r: cut(r / USGRA_IMAGE, 2000), "cut off after 2000 bytes"),
@@ -234,7 +234,7 @@ SPINAL_SEGMENT = {
 SPINAL_DETECT = {
     "an XML is missing": (lambda r: gone(r / SPINAL_XML).with_suffix(".png"), "label.*none"),
     "two XML without image": (lone_labels, "2 such labels; 1 "),
-    "an archive is missing": (lambda r: gone(r / BOXES) / "train", "folder.*none"),
+    "an archive is missing": (lambda r: gone(r / BOXES) / "train", "no such folder"),
     "an empty val split": (lambda r: emptied(r / BOXES / "val").parent.parent, "val split"),
     "a box outside": (lambda r: corners(boxed(r), 90, 10, 97, 20), "96×64.*90, 10, 97, 20"),
     "a box before the image": (lambda r: corners(boxed(r), -1, 10, 20, 20), "inside"),

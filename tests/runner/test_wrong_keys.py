@@ -16,7 +16,7 @@ from usbench.io.yaml_file import read_yaml
 from usbench.runner import recipes
 from usbench.runner.config import RunConfig
 from usbench.runner.plan import plan_run
-from usbench.runner.recipes import PACKAGES, check_extra
+from usbench.runner.recipes import PACKAGES, check_extra, check_recipe_overrides
 from usbench.runner.resolve import resolve_config
 
 SMALL = "dataset.phantom.size=[64,64]"
@@ -245,3 +245,15 @@ def test_a_plan_says_which_package_is_missing(monkeypatch):
     monkeypatch.setattr(recipes, "PACKAGES", missing)
     with pytest.raises(RunError, match=r"model=samed needs the package transformers_which"):
         plan("model=samed")
+
+
+def test_a_value_of_a_recipe_that_no_run_uses_is_refused():
+    own = ["model.recipes.tiny.epochs=9", "+model.recipes.mine={epochs: 3}", "recipe=tiny"]
+    check_recipe_overrides({"tiny"}, own)
+    check_recipe_overrides({"tiny", "quick"}, ["model.recipes.quick.epochs=9"])
+    with pytest.raises(ConfigError) as wrong:
+        check_recipe_overrides({"tiny"}, [*own, "++model.recipes.quick.augment.hflip=.5"])
+    assert str(wrong.value) == (
+        "model.recipes.quick.augment.hflip: this run uses recipe=tiny; set "
+        "model.recipes.tiny.augment.hflip, or leave it out"
+    )

@@ -1,6 +1,6 @@
 """Do the run of a result once more in a new process, and compare what comes out.
 
-    usbench reproduce RESULT [--data DIR] [--weights FILE] [--folder DIR] [--results DIR]
+    usbench reproduce RESULT [--data DIR | --root DIR] [--weights FILE] [--folder DIR] [--results DIR]
 
 RESULT is a result's file or its run id. Configuration, seed, precision and threads are the
 result's; the data must have its fingerprint (a phantom is drawn again and needs none). Verdict:
@@ -26,7 +26,9 @@ def reproduce(options: Options) -> int:
     old = store.load_result(store.resolve_result(options.result, options.results))
     with tempfile.TemporaryDirectory(prefix="usbench-") as temporary:
         folder = options.folder.absolute() if options.folder else Path(temporary)
-        config = reproduction.rebuild_config(old, options.data, folder, options.weights)
+        config = reproduction.rebuild_config(
+            old, options.data, folder, options.weights, options.root
+        )
         new = reproduction.run_again(config)
     comparison = reproduction.compare(old, new)
     assert old.primary is not None  # it is done
@@ -53,6 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     add = parser.add_argument
     add("result", metavar="RESULT", help="a result's file, or its run id")
     add("--data", type=Path, metavar="DIR", help="releases; default: USBENCH_DATA, else data")
+    add("--root", type=Path, metavar="DIR", help="this one release, where it lies elsewhere")
     add("--weights", type=Path, metavar="FILE", help="the starting weights, if the run had some")
     add("--folder", type=Path, metavar="DIR", help="keep the run here, to resume it")
     return run_verb(reproduce, parser.parse_args(argv))

@@ -25,6 +25,7 @@ from usbench.runner.launch import INTERRUPTED, launch_run
 from usbench.runner.lock import lock_path, read_holder
 from usbench.runner.plan import Plan, plan_run
 from usbench.runner.publish import remove_leftovers
+from usbench.runner.recipes import check_recipe_overrides
 from usbench.runner.report import PHANTOM_NOTICE
 from usbench.runner.resources import launcher_resources
 from usbench.runner.status import RunStatus, find_result, finished_result, run_status
@@ -81,12 +82,15 @@ def run_job(config: object) -> float | None:
 def run_single(composed: Composed) -> float | None:
     """Do a run and its evaluations, unless they were done before; see `run_job`."""
     plan = plan_tuned_run(composed, job_overrides())
+    if plan.config.recipe and not in_multirun():
+        check_recipe_overrides({plan.config.recipe}, job_overrides())
     if composed["plan"]:
         for config in unfinished(plan.configs, composed["overwrite"]):
             check_folders(config)
         name = f"{plan.config.dataset.name} {plan.config.model.name}"
         job = Job((), plan, name=name)
-        show_plan([job], [name] if job.is_waiting(retry_failed=True) else [], 1)
+        to_do = [name] if job.is_waiting(retry_failed=True) else []
+        show_plan([job], to_do, 1, composed["overwrite"])
         return None
     return selection_score(do_plan(plan, composed))
 

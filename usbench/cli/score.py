@@ -1,6 +1,7 @@
 """Score others' predictions by the same scorers that runs are scored by. No torch is loaded.
 
     usbench score --task segment --targets DIR --predictions DIR --classes nerve,vessel
+    usbench score --task segment --targets DIR --predictions DIR --values lesion=255
     usbench score --task detect --targets gt.json --predictions dt.json      COCO's files
     usbench score --task detect --targets DIR --predictions DIR              YOLO txt
     usbench score --task landmark --targets gt.json --predictions dt.json    Unity label JSON
@@ -30,6 +31,7 @@ from usbench.cli.options import (
 from usbench.errors import ConfigError
 from usbench.evaluate import coco, external, files
 from usbench.io.console import say, track, warn
+from usbench.metrics.bootstrap import MIN_GROUPS
 from usbench.metrics.pairs import IN_MM, SCORERS, TWO_LENGTHS, is_spacing
 from usbench.metrics.scores import Figures, ProtocolScores, Scorer, Scores
 from usbench.results.build import report_scores
@@ -42,6 +44,7 @@ from usbench.types import Task
 FOLDERS = ("data", "results", "runs")
 TASKS_OF: Mapping[str, Sequence[Task]] = {  # options that not every task takes
     "classes": ("segment", "detect"),
+    "values": ("segment",),
     "spacing_mm": IN_MM,
     "tolerance_mm": ("segment",),
     "tolerance_px": ("segment",),
@@ -74,7 +77,8 @@ def open_pairs(options: Options) -> files.Pairs:
     else:
         classes = list(filter(None, (options.classes or "").split(",")))
         if options.task == "segment":
-            pairs = files.pair_masks(targets, predictions, classes, options.ignore, strict)
+            values = files.parse_values(options.values) or files.number_classes(classes)
+            pairs = files.pair_masks(targets, predictions, values, options.ignore, strict)
         else:
             pairs = files.pair_yolo(targets, predictions, classes, strict)
     return replace(pairs, group=files.compile_group(options.group))
@@ -168,6 +172,8 @@ def show(
             f"{name} {format_with_interval(figure, name)}" for name, figure in other.scores.items()
         ]
         say(f"protocol {other.name} {other.version}: {', '.join(values)}")
+    if groups is not None and groups < MIN_GROUPS:
+        say(f"no intervals: expected {MIN_GROUPS} groups or more, got {groups}")
     if missing:
         warn(
             f"{len(missing)} of {images} images have no prediction (first {missing[0]!r}): "
@@ -239,6 +245,7 @@ def parse_arguments(argv: list[str] | None) -> Options:
     reporting = "the reporting protocol, then others; may be repeated"
     add("--protocol", action="append", metavar="NAME", help=reporting)
     add("--classes", metavar="a,b", help="segment, detect: class 1, 2, … (YOLO: 0, …)")
+    add("--values", metavar="a=128,b=255", help="segment: the classes' values, if not 1, 2, …")
     add("--spacing-mm", metavar="ROW,COLUMN", help="segment, landmark: mm per px")
     add("--tolerance-mm", type=float, metavar="MM", help="segment: of the surface Dice in mm")
     add("--tolerance-px", type=float, metavar="PX", help="segment: of the surface Dice in px (2)")
@@ -254,6 +261,8 @@ def parse_arguments(argv: list[str] | None) -> Options:
             parser.error(f"{option} goes with --targets; a dataset has its own")
         if options.task not in TASKS_OF.get(name, MODELS):
             parser.error(f"{option} goes with --task {' or '.join(TASKS_OF[name])}")
+    if options.classes is not None and options.values is not None:
+        parser.error("--values names the classes; leave --classes out")
     if options.dataset and not options.name:
         parser.error("--dataset needs --name: the name of the row")
     return options

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
+import itertools
+import re
 from collections.abc import Sequence
 from importlib import import_module
 
+from usbench import __version__
 from usbench.cli.ending import report_error
-from usbench.errors import ConfigError
+from usbench.errors import ConfigError, did_you_mean
 from usbench.io.console import say
 
 GROUPS = {  # verb → what it does, as `usbench --help` groups them
@@ -47,6 +49,7 @@ example:   usbench dataset=spinal model=yolov8
 main keys: dataset=  model=  recipe=  seed=  fold=  data=  source=  device=  precision=
            runs=  results=  overwrite=  (usbench keys shows all)
 """
+MAIN_KEYS = frozenset(re.findall(r"(\w+)=(?= )", USAGE))
 MODULES = {"list": "listing"}  # a module can't have the verb's name
 
 
@@ -61,14 +64,35 @@ def dispatch(arguments: Sequence[str]) -> int | None:
         verb = import_module(f"usbench.cli.{MODULES.get(first, first)}")
         code: int = verb.main(list(arguments[1:]))
         return code
-    if list(arguments) in (["--help"], ["-h"]):
+    if list(arguments) in ([], ["--help"], ["-h"], ["help"]):
         show_help()
         return 0
-    if first and not first.startswith("-") and "=" not in first and not first.startswith("~"):
-        nearest = difflib.get_close_matches(first, VERBS, 1, cutoff=0)[0]
-        expected = f"expected KEY=VALUE or a verb; did you mean {nearest}? See usbench --help"
-        return report_error(ConfigError(f"{first}: {expected}"))
+    if list(arguments) == ["--version"]:
+        say(f"usbench {__version__}")
+        return 0
+    try:
+        check_form(arguments)
+    except ConfigError as error:
+        return report_error(error)
     return None
+
+
+def check_form(arguments: Sequence[str]) -> None:
+    """Check the form of KEY=VALUE, before Hydra reads it.
+
+    Raises:
+        ConfigError: blanks around =, a key written as an option, or a word that is no verb.
+    """
+    for argument, following in itertools.pairwise([*arguments, ""]):
+        if following.startswith("="):
+            raise ConfigError(f"{argument} {following}: expected KEY=VALUE without blanks around =")
+        name, _, value = argument.removeprefix("--").partition("=")
+        if argument.startswith("--") and name.partition(".")[0] in MAIN_KEYS:
+            raise ConfigError(f"{argument}: expected no dashes; write {name}={value or following}")
+    first = arguments[0]
+    if not first.startswith(("-", "~")) and "=" not in first:
+        hint = did_you_mean(first, VERBS) or "."
+        raise ConfigError(f"{first}: expected KEY=VALUE or a verb{hint} See usbench --help")
 
 
 def complete_verb(line: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-from usbench.errors import ConfigError
+from usbench.errors import ConfigError, did_you_mean
 from usbench.io.files import JsonObject
 from usbench.types import Task
 
@@ -187,8 +186,7 @@ def check_redistribute(node: JsonObject, where: str) -> None:
     value = node.get("redistribute")
     if value is None or value in REDISTRIBUTE:
         return
-    nearest = difflib.get_close_matches(str(value).lower(), REDISTRIBUTE, 1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    hint = did_you_mean(str(value).lower(), REDISTRIBUTE, "'{}'")
     raise ConfigError(
         f"{where}: redistribute: expected none, labels or images, got {value!r}{hint}"
     )
@@ -210,8 +208,8 @@ def read_config(cls: type[Config], node: object, where: str) -> Config:
     names = field_names(cls)
     for key in node:
         if key not in names:
-            nearest = difflib.get_close_matches(str(key), names, 1, cutoff=0)[0]
-            raise ConfigError(f"{where}: unknown key {key!r}; did you mean {nearest!r}?")
+            hint = did_you_mean(str(key), names, "'{}'") or f"; expected {', '.join(names)}"
+            raise ConfigError(f"{where}: unknown key {key!r}{hint}")
     for item in fields(cls):
         if item.default is item.default_factory is MISSING and node.get(item.name) is None:
             raise ConfigError(f"{where}: expected a key {item.name!r}, got none")

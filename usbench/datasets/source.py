@@ -52,7 +52,8 @@ def locate(dataset: DatasetConfig, data: str | None, source: str) -> tuple[bool,
     if source == "phantom" or not dataset.released:
         return False, root
     if not root.is_dir() and (dataset.root or data or source == "real"):
-        raise DataError(f"{root}: no {dataset.name} release found; how to get it: {dataset.access}")
+        reason = "no such folder" if dataset.root else f"no {dataset.name} release found"
+        raise DataError(f"{root}: {reason}; how to get it: {dataset.access}")
     return root.is_dir(), root
 
 

@@ -8,7 +8,7 @@ in which nothing was predicted, and counted; a prediction of an unknown image is
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,62 +123,93 @@ def match_cases(
 # ---- masks
 
 
+def number_classes(classes: Sequence[str]) -> dict[str, int]:
+    """Class → 1, 2, …, its value in a mask. Raises ConfigError where there is none, or one twice."""
+    if not classes or len(set(classes)) < len(classes):
+        raise ConfigError(
+            "--classes: expected different names of index 1, 2, …, got "
+            f"{','.join(classes) or 'none'}; or --values lesion=255 for other values"
+        )
+    return {name: value for value, name in enumerate(classes, start=1)}
+
+
+def parse_values(text: str | None) -> dict[str, int]:
+    """Class → its value in a mask, of a=128,b=255; empty where nothing is given.
+
+    Raises:
+        ConfigError: a class or a value comes twice, or a value isn't 1..255.
+    """
+    pairs = [part.rpartition("=") for part in text.split(",")] if text is not None else []
+    values = {name: int(value) for name, _, value in pairs if name and value.isdecimal()}
+    numbers = set(values.values())
+    if len(numbers) < len(pairs) or not numbers <= set(range(1, IGNORED + 1)):
+        raise ConfigError(
+            f"--values {text}: expected another value of 1..255 for each class, such as lesion=255"
+        )
+    return values
+
+
 def pair_masks(
-    targets: Path, predictions: Path, classes: Sequence[str], ignore: int | None, strict: bool
+    targets: Path,
+    predictions: Path,
+    values: Mapping[str, int],
+    ignore: int | None,
+    strict: bool,
 ) -> Pairs:
     """Pair two folders of index PNGs.
 
     Args:
-        classes: names of index 1, 2, …
+        values: class → its value in the masks.
         ignore: a value of the target whose pixels count nowhere.
         strict: whether a missing prediction is an error.
     """
-    if not classes or len(set(classes)) < len(classes):
+    if ignore is not None and (ignore in values.values() or not 0 < ignore <= IGNORED):
+        taken = ", ".join(map("{1} {0}".format, values, values.values()))
         raise ConfigError(
-            "--classes: expected different names of index 1, 2, …, got "
-            f"{','.join(classes) or 'none'}"
-        )
-    if ignore is not None and not len(classes) < ignore <= IGNORED:
-        raise ConfigError(
-            f"--ignore {ignore}: expected a value above the classes' {len(classes)}, "
-            f"at most {IGNORED}"
+            f"--ignore {ignore}: expected a value of 1..{IGNORED} besides the classes' ({taken})"
         )
     target_files, prediction_files = list_files(targets, ".png"), list_files(predictions, ".png")
     cases, missing = match_cases(target_files, prediction_files, predictions, strict)
 
     def read(case: str) -> tuple[Size, Target, Target]:
-        index = read_index(target_files[case], classes, ignore)
+        index = read_index(target_files[case], values, ignore)
         prediction = np.zeros_like(index)
         if case in prediction_files:
-            prediction = read_index(prediction_files[case], classes, None)
+            prediction = read_index(prediction_files[case], values, None)
         if prediction.shape != index.shape:
             raise DataError(
                 f"{prediction_files[case]}: expected the size of its target {index.shape}, "
                 f"got {prediction.shape}"
             )
         if ignore is not None:
-            prediction = np.where(index == ignore, 0, prediction).astype(np.uint8)
-            index = np.where(index == ignore, 0, index).astype(np.uint8)
+            prediction = np.where(index == IGNORED, 0, prediction).astype(np.uint8)
+            index = np.where(index == IGNORED, 0, index).astype(np.uint8)
         return (
             (index.shape[0], index.shape[1]),
-            Masks(label_png.index_to_planes(index, len(classes))),
-            Masks(label_png.index_to_planes(prediction, len(classes))),
+            Masks(label_png.index_to_planes(index, len(values))),
+            Masks(label_png.index_to_planes(prediction, len(values))),
         )
 
-    return Pairs("segment", tuple(classes), cases, missing, read)
+    return Pairs("segment", tuple(values), cases, missing, read)
 
 
-def read_index(path: Path, classes: Sequence[str], ignore: int | None) -> label_png.Index:
-    """Indices 0..C, or the ignored value. Raises DataError for another value."""
-    index = label_png.read_label_png(path, IGNORED)
-    foreign = np.setdiff1d(index, [*range(len(classes) + 1), ignore or 0])
+def read_index(path: Path, values: Mapping[str, int], ignore: int | None) -> label_png.Index:
+    """Indices 0..C, and IGNORED for the ignored value. Raises DataError for another value."""
+    pixels = label_png.read_label_png(path, IGNORED)
+    known = list(values.values())
+    foreign = np.setdiff1d(pixels, [0, *known, ignore or 0])
     if len(foreign):
-        extra = "" if ignore is None else f" or {ignore}"
+        shown = ", ".join(map("{1} {0}".format, values, known))
+        extra = "" if ignore is None else f", {ignore} ignored"
         raise DataError(
-            f"{path}: expected a mask of indices 0..{len(classes)}{extra}, got {foreign[0]}; name "
-            "its class in --classes, or give it as --ignore"
+            f"{path}: expected a mask of 0 background, {shown}{extra}, got {foreign[0]}; name its "
+            f"class in --classes or --values, or set --ignore {foreign[0]}"
         )
-    return index
+    table = np.zeros(IGNORED + 1, np.uint8)
+    table[known] = range(1, len(known) + 1)
+    if ignore is not None:
+        table[ignore] = IGNORED
+    return table[pixels]
 
 
 # ---- boxes

@@ -38,7 +38,11 @@ class Reproduction:
 
 
 def rebuild_config(
-    result: Result, data: Path | None, folder: Path, weights_file: Path | None = None
+    result: Result,
+    data: Path | None,
+    folder: Path,
+    weights_file: Path | None = None,
+    root: Path | None = None,
 ) -> RunConfig:
     """The configuration of a result's run, on this machine.
 
@@ -46,6 +50,7 @@ def rebuild_config(
         data: the folder of releases, for a run on real images.
         folder: everything that the run writes goes below it.
         weights_file: the starting weights, where the run had some.
+        root: the release's folder; None: it lies below `data`.
 
     Raises:
         ConfigError: the result isn't of a finished training.
@@ -72,11 +77,10 @@ def rebuild_config(
     drawn = config.phantom and result.data.fingerprint == source.phantom_fingerprint(
         config.dataset, config.task, config.fold
     )
-    root = (
-        source.ensure_phantom(config.dataset, config.task, config.runs)
-        if drawn
-        else find_release(config, data)
-    )
+    if drawn:
+        root = source.ensure_phantom(config.dataset, config.task, config.runs)
+    else:
+        root = find_release(config, data, root)
     config = replace(config, root=root)
     present = fingerprint(config, config.open_dataset(), drawn)
     if present != result.data.fingerprint:
@@ -101,17 +105,19 @@ def check_version(config: RunConfig, result: Result) -> None:
         )
 
 
-def find_release(config: RunConfig, data: Path | None) -> Path:
-    """The release's folder below `data`, else USBENCH_DATA, else ./data.
+def find_release(config: RunConfig, data: Path | None, root: Path | None) -> Path:
+    """The release's folder: `root`, else the one below `data`, else USBENCH_DATA, else ./data.
 
     Raises:
         DataError: it isn't there.
     """
-    root = Path(data or os.environ.get("USBENCH_DATA") or "data").absolute() / config.dataset.name
+    data = Path(data or os.environ.get("USBENCH_DATA") or "data")
+    root = (root or data / config.dataset.name).absolute()
     if not root.is_dir():
         kind = "phantom (usbench draws another now)" if config.phantom else "release"
         raise DataError(
-            f"{root}: the {kind} of this result isn't here; name its folder with --data"
+            f"{root}: the {kind} of this result isn't here; name the folder of releases "
+            "with --data, or its own with --root"
         )
     return root
 

@@ -5,7 +5,6 @@ Only this module, `usbench.__main__` and `usbench.sweep.planner` import Hydra.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,7 +30,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from usbench.errors import ConfigError, UsbenchError, in_one_line
+from usbench.errors import ConfigError, UsbenchError, did_you_mean, in_one_line
 from usbench.io.yaml_file import read_yaml
 
 Composed = dict[str, Any]  # a composed configuration as plain data, not yet validated
@@ -43,6 +42,7 @@ GROUP_HINTS = {  # groups that a run needs → what to do where one is missing
     "dataset": "set dataset=… to one of usbench list",
     "model": "set model=… to one of usbench list",
 }
+AMBIGUOUS = re.compile(r"Ambiguous value for argument '(.+?)' 1\.")  # Hydra's, of KEY=A,B
 PLUGIN_GROUPS = ("hydra/launcher", "hydra/sweeper")
 
 
@@ -157,6 +157,8 @@ def explain(error: Exception, declared: Callable[[str], Iterable[str]] = no_keys
         declared: the keys that may stand below a path though no YAML spells them out.
     """
     if isinstance(error, OverrideParseException):
+        if "=" not in error.override:
+            return f"{error.override}: expected KEY=VALUE, such as {example(error.override)}"
         return (
             f"{error.override}: expected KEY=VALUE; a value with other characters than those of "
             "names goes into quotes of its own, such as \"KEY='a (b)'\""
@@ -175,10 +177,23 @@ def explain(error: Exception, declared: Callable[[str], Iterable[str]] = no_keys
         extra = EXTRAS[plugin]
         return f"{missing}: its Hydra plugin isn't installed; pip install 'usbench[{extra}]'"
     choices = (error.options or []) if isinstance(error, MissingConfigException) else []
-    nearest = difflib.get_close_matches(name, choices, 1, cutoff=0)
-    if nearest:
-        return f"{group}={name}: no such {group}; did you mean {nearest[0]}? See usbench list"
-    return f"{in_one_line(error)} (see usbench --help and usbench list)"
+    if choices:
+        return (
+            f"{group}={name}: no such {group}{did_you_mean(name, choices) or '.'} See usbench list"
+        )
+    text = in_one_line(error)
+    if match := AMBIGUOUS.match(text):
+        return (
+            f"{match[1]}: add -m to run several; a list goes into brackets, KEY=[A,B], a text with "
+            "a comma into quotes"
+        )
+    return f"{text} (see usbench --help and usbench list)"
+
+
+def example(word: str) -> str:
+    """KEY=VALUE for a word that stands alone: model=unet for unet."""
+    names = ((group, conf_dir() / group / f"{word}.yaml") for group in GROUPS)
+    return next((f"{group}={word}" for group, path in names if path.is_file()), "model=unet")
 
 
 def explain_key(
@@ -190,13 +205,22 @@ def explain_key(
     if name in allowed:
         return f"{path}.{name}: no YAML spells it out; set it with +{path}.{name}=…"
     siblings = error.parent_node if isinstance(error.parent_node, DictConfig) else ()
-    nearest = difflib.get_close_matches(name, {*map(str, siblings), *allowed}, 1, cutoff=0.4)
-    hint = f"; did you mean {path}.{nearest[0]}?" if nearest else "."
+    hint = did_you_mean(name, {*map(str, siblings), *allowed}, f"{path}.{{}}") or "."
     return f"{error.full_key}: no such key{hint} See usbench keys"
 
 
-def check_keys(arguments: Sequence[str]) -> None:
+def no_place(key: str) -> str | None:
+    """The whole path of a recipe's key: none is known."""
+    return None
+
+
+def check_keys(
+    arguments: Sequence[str], recipe_path: Callable[[str], str | None] = no_place
+) -> None:
     """Check the first part of each KEY=VALUE of a command line, which Hydra names no nearest of.
+
+    Args:
+        recipe_path: the path of a key of the chosen recipe, by the key; None: it has no such key.
 
     Raises:
         ConfigError: conf/config.yaml has no such key, or nothing is chosen for a group.
@@ -205,6 +229,9 @@ def check_keys(arguments: Sequence[str]) -> None:
         key, equals, value = argument.lstrip("+").partition("=")
         if not equals or not key or key[0] in "-~":
             continue
+        misplaced = key.startswith("recipe.") or not is_known(key)
+        if misplaced and (path := recipe_path(key.removeprefix("recipe."))):
+            raise ConfigError(f"{key}: no such key; did you mean {path}?")
         check_names([key])
         if key in (*GROUP_HINTS, "metric") and value.strip().lower() in ("", "null", "none"):
             raise ConfigError(f"{argument}: expected the name of a {key}; usbench list shows them")
@@ -212,12 +239,25 @@ def check_keys(arguments: Sequence[str]) -> None:
 
 def check_names(keys: Iterable[str]) -> None:
     """Raise ConfigError for a key whose first part conf/config.yaml doesn't have."""
-    known = {*GROUPS, *yaml.safe_load((conf_dir() / "config.yaml").read_text("utf-8"))}
     for key in keys:
-        first = re.split("[./@:]", key)[0]
-        if first not in known:
-            nearest = difflib.get_close_matches(first, known, 1, cutoff=0)[0]
-            raise ConfigError(f"{key}: no such key; did you mean {nearest}? See usbench keys")
+        if not is_known(key):
+            hint = did_you_mean(first_part(key), known_keys()) or "."
+            raise ConfigError(f"{key}: no such key{hint} See usbench keys")
+
+
+def first_part(key: str) -> str:
+    """A key up to the first mark."""
+    return re.split("[./@:]", key)[0]
+
+
+def known_keys() -> set[str]:
+    """The keys and groups of conf/config.yaml."""
+    return {*GROUPS, *yaml.safe_load((conf_dir() / "config.yaml").read_text("utf-8"))}
+
+
+def is_known(key: str) -> bool:
+    """Whether conf/config.yaml has the first part of a key."""
+    return first_part(key) in known_keys()
 
 
 def check_config_dir(folder: Path | None) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from usbench.datasets import source
 from usbench.datasets.config import (
     DatasetConfig,
     LeakageConfig,
@@ -12,10 +14,13 @@ from usbench.datasets.config import (
     ViewConfig,
     field_names,
 )
-from usbench.errors import ConfigError
+from usbench.errors import ConfigError, UsbenchError
 from usbench.io.config import compose_alone
 from usbench.models.recipe_keys import Keys, Section
 from usbench.runner.recipes import CHOICE, MODEL_KEYS, load_recipe_keys
+from usbench.runner.resolve import choose_recipe
+
+DATA = re.compile(r"(recipe|data|source|dataset\.root)=")  # overrides that decide for a recipe
 
 
 def declared_keys(path: str, arguments: Sequence[str], config_dir: Path | None) -> Sequence[str]:
@@ -40,6 +45,20 @@ def declared_keys(path: str, arguments: Sequence[str], config_dir: Path | None) 
         case ["model", "recipes", _, *sections]:
             return list(section_keys(chosen_recipe_keys(arguments, config_dir), sections))
     return ()
+
+
+def recipe_path(key: str, arguments: Sequence[str], config_dir: Path | None) -> str | None:
+    """The whole path of a key of the chosen model's recipe; None where it has no such key."""
+    choices = [argument for argument in arguments if CHOICE.match(argument) or DATA.match(argument)]
+    try:
+        composed = compose_alone(choices, config_dir)
+        dataset = DatasetConfig.from_mapping(composed["dataset"])
+        released, _ = source.locate(dataset, composed["data"], composed["source"])
+        name = choose_recipe(composed, dataset, released)
+        keys = {*(load_recipe_keys(composed["model"]) or {}), *composed["model"]["recipes"][name]}
+    except UsbenchError:
+        return None
+    return f"model.recipes.{name}.{key}" if key.partition(".")[0] in keys else None
 
 
 def chosen_recipe_keys(arguments: Sequence[str], config_dir: Path | None) -> Keys:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import import_module
 from importlib.machinery import PathFinder
 
 from usbench.datasets.config import DatasetConfig, field_names
-from usbench.errors import ConfigError, RunError, in_one_line
+from usbench.errors import ConfigError, RunError, did_you_mean, in_one_line
 from usbench.io.config import Composed, compose
 from usbench.models.recipe_keys import (
     Keys,
@@ -37,6 +36,7 @@ RECIPE_VALUE = re.compile(r"[+~]*model\.recipes\.")  # an override of one
 TABLES = {  # recipe keys of the class for one's own nn.Module, where a YAML names no table
     "usbench.models.segmenter.Segmenter": "usbench.models.loop_keys.SEGMENTER",
 }
+OF_RECIPE = re.compile(r"\+*(model\.recipes\.([^.=@]+)\.([^=@]+))=")  # a value in one
 ADDED = re.compile(r"\++(dataset|model)\.([^.=@]+)")  # an override that adds a key
 # Overrides that choose what is composed; the values of a model that they choose are its YAML's.
 CHOICE = re.compile(r"[+~]*(dataset|model|metric|sweep|hydra\.searchpath)(@[\w.]+)?=")
@@ -112,14 +112,28 @@ def check_added_keys(composed: Composed, overrides: Sequence[str]) -> None:
             continue
         words = {*known[group], *compose_choices(overrides)[group]}
         if key not in words:
-            nearest = difflib.get_close_matches(key, words, 1, cutoff=0)[0]
-            raise ConfigError(f"{group}.{key}: no such key; did you mean {group}.{nearest}?")
+            hint = did_you_mean(key, words, f"{group}.{{}}") or "; see usbench keys"
+            raise ConfigError(f"{group}.{key}: no such key{hint}")
     model = composed["model"]
     if any(map(RECIPE_VALUE.match, overrides)) and load_recipe_keys(model) is None:
         stated = compose_choices(overrides)["model"]["recipes"]
         keys = infer_keys([recipe for recipe in stated.values() if isinstance(recipe, dict)])
         for name, recipe in model["recipes"].items():
             check_recipe(recipe, keys, model["name"], f"model.recipes.{name}", model["build"])
+
+
+def check_recipe_overrides(recipes: Collection[str], overrides: Sequence[str]) -> None:
+    """Raise ConfigError for a value of a recipe that no run uses, which would do nothing.
+
+    Args:
+        recipes: those that the runs use.
+    """
+    for override in overrides:
+        match = OF_RECIPE.match(override)
+        if match and match[2] not in recipes:
+            recipe = min(recipes)
+            key, own = match[1], f"model.recipes.{recipe}.{match[3]}"
+            raise ConfigError(f"{key}: this run uses recipe={recipe}; set {own}, or leave it out")
 
 
 def compose_choices(overrides: Sequence[str]) -> Composed:
@@ -137,11 +151,8 @@ def check_arguments(node: Composed, where: str) -> None:
     names = argument_names(str(node.get("_target_")))
     for key in node:
         if names and key not in names and not key.startswith("_"):
-            nearest = difflib.get_close_matches(key, names, 1, cutoff=0)[0]
-            raise ConfigError(
-                f"{where}.{key}: {node['_target_']} has no such argument; "
-                f"did you mean {where}.{nearest}?"
-            )
+            hint = did_you_mean(key, names, f"{where}.{{}}") or f"; it has {', '.join(names)}"
+            raise ConfigError(f"{where}.{key}: {node['_target_']} has no such argument{hint}")
 
 
 def argument_names(target: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from usbench.datasets import source
 from usbench.datasets.config import DatasetConfig, ViewConfig, check_file_name, to_plain
 from usbench.datasets.dataset import Dataset, file_fingerprint
 from usbench.datasets.sizes import fit_size
-from usbench.errors import ConfigError, UnsuitableError
+from usbench.errors import ConfigError, UnsuitableError, did_you_mean
 from usbench.io.config import Composed
 from usbench.models import CACHE_VERSION, weights
 from usbench.models.recipe_keys import FOR_PEOPLE, show
@@ -205,10 +204,8 @@ def check_metric(config: RunConfig) -> None:
     primary = str(config.metric.get("primary"))
     names = make_scorer(config.metric, config.classes).result().protocol.scores
     if primary not in names:
-        nearest = difflib.get_close_matches(primary, names, 1, cutoff=0)[0]
-        raise ConfigError(
-            f"metric.primary={primary}: expected a score of the metric; did you mean {nearest}?"
-        )
+        hint = did_you_mean(primary, names) or f": {', '.join(names)}"
+        raise ConfigError(f"metric.primary={primary}: expected a score of the metric{hint}")
 
 
 # ---- the model, its recipe and its weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from usbench.io.console import say, table
 from usbench.io.progress import format_seconds
@@ -10,13 +11,16 @@ from usbench.runner.expected_time import expected_time
 from usbench.sweep.jobs import Job
 
 
-def show_plan(jobs: Sequence[Job], to_do: Collection[str], places: int) -> None:
+def show_plan(
+    jobs: Sequence[Job], to_do: Collection[str], places: int, overwrite: bool = False
+) -> None:
     """Print the runs, what is done, what would be run, and how long that may take.
 
     Args:
         jobs: of the sweep.
         to_do: names of the jobs that would be started.
         places: runs at once.
+        overwrite: whether interrupted runs begin anew.
     """
     rows, seconds_left, unknown = [], 0.0, 0
     for job in jobs:
@@ -32,12 +36,20 @@ def show_plan(jobs: Sequence[Job], to_do: Collection[str], places: int) -> None:
                 if expected is not None:
                     seconds_left += expected.seconds
                     note = f"about {format_seconds(expected.seconds)}"
+                if not overwrite and (epoch := epochs_done(config.run_dir)):
+                    note = f"interrupted, resumes at epoch {epoch + 1}; {note}"
             rows.append([name, config.run_id if config else "–", status.state, note])
     table("plan", ["combination", "run", "state", ""], rows)
     duration = (
         f", {places} at once: {format_total(seconds_left / places, unknown)}" if to_do else ""
     )
     say(f"{len(to_do)} of {len(jobs)} combinations would be run{duration}")
+
+
+def epochs_done(folder: Path) -> int:
+    """The last epoch of which a run's folder has a checkpoint; 0 where there is none."""
+    names = [path.stem.rpartition("-")[2] for path in folder.glob("checkpoint-*.pt*")]
+    return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
 def format_total(seconds: float, unknown: int) -> str:

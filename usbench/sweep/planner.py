@@ -35,6 +35,7 @@ from usbench.io.config import (
 )
 from usbench.io.console import say, track, warn
 from usbench.runner.folders import check_folders
+from usbench.runner.recipes import check_recipe_overrides
 from usbench.runner.resources import launcher_resources
 from usbench.sweep import studies
 from usbench.sweep.estimate import show_plan
@@ -111,6 +112,9 @@ def begin_sweep(config: DictConfig) -> None:
     resources = launcher_resources(config.hydra.launcher)
     overrides = track(combinations(sweep_overrides(config)), "planning")
     jobs = name_jobs([plan_job(job, compose_job, resources) for job in overrides])
+    recipes = {job.plan.config.recipe for job in jobs if job.plan and job.plan.config.recipe}
+    for job in jobs if recipes else ():
+        check_recipe_overrides(recipes, job.overrides)
     runs = Path(str(config.runs)).absolute()
     write_plan(runs, jobs)
     to_do = unique_jobs(jobs)
@@ -120,7 +124,8 @@ def begin_sweep(config: DictConfig) -> None:
         for run in job.configs:
             check_folders(run)
     if config.plan:
-        show_plan(jobs, [job.name for job in to_do], max(1, min(resources.places, len(to_do))))
+        places = max(1, min(resources.places, len(to_do)))
+        show_plan(jobs, [job.name for job in to_do], places, config.overwrite)
         raise Finished(0)
     run_ids = []
     for n, job in enumerate(to_do, 1):

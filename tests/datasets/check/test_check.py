@@ -722,6 +722,28 @@ def test_a_wrong_command_is_one_line(check, command, code, says):
     assert len(done.err.strip().splitlines()) == 1 and "Traceback" not in done.err
 
 
+def test_own_masks_are_checked_under_both_tasks_and_what_lacks_is_said(check, tmp_path):
+    for n in range(8):
+        rng = np.random.default_rng(n)
+        for name, pixels in (
+            (f"images/p{n // 2}_{n}.png", rng.integers(0, 255, (40, 50))),
+            (f"labels/p{n // 2}_{n}.png", np.pad(np.full((20, 20), 2), ((5, 15), (5, 25)))),
+        ):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / name)
+    own = ["dataset=folder", "dataset.name=own", f"dataset.root='{tmp_path}'"]
+    own.append("dataset.views.segment.classes=[cyst,lesion]")
+    done = check(*own, "dataset.split.folds=null")
+    assert list(done.facts["views"]) == ["segment", "detect"]
+    absent = done.texts("warning", "class")
+    assert absent == ["segment: no image has cyst", "detect: no image has cyst"]
+    assert "every image is a group of its own" in done.texts("warning", "group")[0]
+    grouped = check(*own, "dataset.split.folds=null", 'dataset.group="^(p\\d)_"')
+    assert grouped.texts("warning", "group") == []
+    done = check("dataset=folder", "dataset.root=/nowhere")
+    assert done.err.startswith("/nowhere: no such folder; ")
+
+
 def test_a_share_that_cannot_be_is_a_configuration_error(release, check):
     done = check(*point_at("folder", release("folder")), "dataset.split.shares={val:.9,test:.2}")
     assert done.code == 2 and "split.shares" in done.err

@@ -98,6 +98,46 @@ KINDS = [
 # ---- what is read
 
 
+@pytest.mark.parametrize(("kind", "suffix"), [("masks", "png"), ("yolo", "txt")])
+def test_labels_of_other_names_are_paired_by_a_pattern(
+    tmp_path: Path, kind: str, suffix: str
+) -> None:
+    lay(tmp_path, kind, ("bus_01", "bus_02"))
+    for stem in ("bus_01", "bus_02"):
+        label = tmp_path / "labels" / f"{stem}.{suffix}"
+        label.rename(label.with_stem(stem.replace("bus", "mask")))
+    with pytest.raises(DataError, match="of the same name, found none"):
+        folder(kind, "detect").index(tmp_path)
+    layout = folder(kind, "detect", pair_by=r"(\d+)$")
+    records = layout.index(tmp_path)
+    assert [(record.id, record.label) for record in records] == [
+        ("bus_01", f"labels/mask_01.{suffix}"),
+        ("bus_02", f"labels/mask_02.{suffix}"),
+    ]
+    check(layout.read(tmp_path, records[1]))
+    (tmp_path / "labels" / f"mask_02.{suffix}").unlink()
+    with pytest.raises(DataError, match=r"bus_02\.png: expected .* found none"):
+        layout.index(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("pair_by", "says"),
+    [
+        (r"x(\d+)$", r"bus_01\.png: expected a match of dataset\.pair_by=.* found none"),
+        ("^(bus)", r"bus_02\.png: expected one file that .* reads as 'bus', got bus_01\.png too"),
+    ],
+)
+def test_a_pattern_that_pairs_nothing(tmp_path: Path, pair_by: str, says: str) -> None:
+    lay(tmp_path, "masks", ("bus_01", "bus_02"))
+    with pytest.raises(DataError, match=says):
+        folder("masks", "segment", pair_by=pair_by).index(tmp_path)
+
+
+def test_coco_needs_no_pattern_to_pair() -> None:
+    with pytest.raises(ConfigError, match=r"dataset\.pair_by: COCO's JSON names the images"):
+        folder("coco", "segment", pair_by="(.)")
+
+
 @pytest.mark.parametrize(("kind", "task"), KINDS)
 def test_every_kind_of_label_by_hand(tmp_path: Path, kind: str, task: str) -> None:
     lay(tmp_path, kind)
@@ -418,7 +458,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "no folder": (
         "masks",
         lambda root: (root / "images").rename(root / "x"),
-        r"images: expected a folder of \.png or \.jpg",
+        r"images: expected a folder of \.png or \.jpg.*got no such folder; dataset\.images names",
     ),
     "no text": (
         "yolo",

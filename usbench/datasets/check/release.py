@@ -95,6 +95,8 @@ def check_release(
         report.findings += compare_published(
             published.get(view.task) or {}, counts, view.records, view.task
         )
+        report.findings += find_absent_classes(view.task, counts)
+        report.findings += find_lone_groups(dataset, view)
         report.findings += [
             Finding("note", "oddity", f"{view.task}: {name}: {count}")
             for name, count in view.layout.oddities().items()
@@ -221,7 +223,26 @@ def find_shared_images(view: ReleaseView) -> Iterator[Finding]:
             )
 
 
+def find_lone_groups(dataset: DatasetConfig, view: ReleaseView) -> Iterator[Finding]:
+    """A warning where nobody has said which of a user's own images belong together."""
+    groups = {record.group for record in view.records}
+    if dataset.options.get("group", "") is None and len(groups) == len(view.records) > 1:
+        yield Finding(
+            "warning",
+            "group",
+            f"{view.task}: every image is a group of its own; where several are of one patient or "
+            "video, set dataset.group, or train and test share patients",
+        )
+
+
 # ---- labels
+
+
+def find_absent_classes(task: Task, counts: ClassCounts) -> Iterator[Finding]:
+    """A warning for every class that no label has."""
+    for name, amount in zip(counts.classes, counts.amount.sum(axis=0), strict=True):
+        if not amount:
+            yield Finding("warning", "class", f"{task}: no image has {name}")
 
 
 def count_labels(

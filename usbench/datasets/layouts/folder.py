@@ -16,9 +16,8 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from usbench.datasets.codecs.readers import is_number, read_lines
-from usbench.datasets.layouts.folder_labels import NAMES, PICTURES, make_labels
+from usbench.datasets.layouts.folder_labels import NAMES, list_images, make_labels
 from usbench.datasets.layouts.folders import (
-    list_files,
     relative_paths,
     require_split,
     sort_unique,
@@ -50,6 +49,7 @@ class Folder(Layout):
         mm_per_px: Sequence[float] | None = None,
         values: Mapping[str, int] | None = None,
         min_pixels: int = 20,
+        pair_by: str | None = None,
     ) -> None:
         """Check the settings.
 
@@ -65,12 +65,15 @@ class Folder(Layout):
             mm_per_px: (row, column) of every image.
             values: class → value in a mask.
             min_pixels: the smallest component of a mask that is a box.
+            pair_by: a regular expression; its first group is the same in the names of an image and
+                its mask or YOLO text. None: the whole names are.
 
         Raises:
             ConfigError: settings that aren't possible.
         """
         self.classes, self.format = tuple(classes), format
-        self.labels = make_labels(format, task, exclusive, values, min_pixels)
+        pairing = None if pair_by is None else _compile("pair_by", pair_by)
+        self.labels = make_labels(format, task, exclusive, values, min_pixels, pairing)
         self.written_as = self.labels.written_as
         self.parts = _pair_places(images, labels)
         self.lists = dict(_require_splits("lists", lists)) if lists else {}
@@ -79,7 +82,7 @@ class Folder(Layout):
                 "dataset.lists: folders per split are set too; leave lists or the folders per "
                 "split out"
             )
-        self.group = None if group is None else _compile_group(group)
+        self.group = None if group is None else _compile("group", group)
         self.mm_per_px = None if mm_per_px is None else _check_spacing(mm_per_px)
 
     def index(self, root: Path) -> list[Record]:
@@ -159,7 +162,7 @@ class Folder(Layout):
                     f"{record.id}; take it out of one"
                 )
         for folder in dict.fromkeys(images for _, images, _ in self.parts):
-            for path in list_files(root / folder, *PICTURES).values():
+            for path in list_images(root / folder).values():
                 if path not in owners:
                     raise DataError(
                         f"{path}: expected a label for every image in the folder, found none; "
@@ -251,16 +254,17 @@ def _require_splits(key: str, places: object) -> Mapping[Split, str]:
     return places
 
 
-def _compile_group(pattern: str) -> re.Pattern[str]:
+def _compile(key: str, pattern: str) -> re.Pattern[str]:
+    """The regular expression of a key. Raises ConfigError where it is none, or has no group."""
     try:
         compiled = re.compile(pattern)
     except re.error as error:
         raise ConfigError(
-            f"dataset.group={pattern}: expected a regular expression ({error})"
+            f"dataset.{key}={pattern}: expected a regular expression ({error})"
         ) from error
     if not compiled.groups:
         raise ConfigError(
-            f"dataset.group={pattern}: expected brackets around what names the group, as in ^(.+?)_"
+            f"dataset.{key}={pattern}: expected brackets around the part that counts, as in ^(.+?)_"
         )
     return compiled
 

@@ -7,6 +7,7 @@ YOLO text, COCO's categories.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,12 @@ class Labels(Protocol):
 
 
 def make_labels(
-    format: str, task: Task, exclusive: bool, values: Mapping[str, int] | None, min_pixels: int
+    format: str,
+    task: Task,
+    exclusive: bool,
+    values: Mapping[str, int] | None,
+    min_pixels: int,
+    pair_by: re.Pattern[str] | None = None,
 ) -> Labels:
     """The labels of a format; see Folder for the settings.
 
@@ -71,11 +77,13 @@ def make_labels(
         raise ConfigError(
             f"dataset.values: values are those of masks, not of format={format}; leave them out"
         )
+    if pair_by and format == "coco":
+        raise ConfigError("dataset.pair_by: COCO's JSON names the images; leave pair_by out")
     match format:
         case "masks":
-            return _MaskFiles(task, values or {}, min_pixels)
+            return _MaskFiles(task, values or {}, min_pixels, pair_by)
         case "yolo":
-            return _YoloFiles(task)
+            return _YoloFiles(task, pair_by)
         case "coco":
             return _CocoFile(task, exclusive and task == "segment")
     raise ConfigError(f"dataset.format={format}: expected masks, coco or yolo")
@@ -86,7 +94,13 @@ class _MaskFiles:
 
     written_as: Task = "segment"
 
-    def __init__(self, task: Task, values: Mapping[str, int], min_pixels: int) -> None:
+    def __init__(
+        self,
+        task: Task,
+        values: Mapping[str, int],
+        min_pixels: int,
+        pair_by: re.Pattern[str] | None,
+    ) -> None:
         if task == "landmark":
             raise ConfigError(
                 "dataset.format=masks: masks have no landmarks; take format=coco with keypoints"
@@ -99,13 +113,15 @@ class _MaskFiles:
         if len(set(values.values())) < len(values):
             raise ConfigError(f"dataset.values={values}: expected another value for each class")
         self.task, self.values, self.min_pixels = task, dict(values), min_pixels
+        self.pair_by = pair_by
 
     def names(self, labels: Path) -> tuple[str, ...]:
         return tuple(self.values) or _stated_names(labels, "dataset.values")
 
     def pairs(self, images: Path, labels: Path, classes: Sequence[str]) -> list[Pair]:
         self._values_of(classes)
-        return _pair_stems(images, list_files(labels, ".png"), "an index mask (PNG)")
+        masks = _list_labels(labels, ".png")
+        return _pair_stems(images, masks, "an index mask (PNG)", self.pair_by)
 
     def read(self, name: str, picture: Path, label: Path, classes: Sequence[str]) -> Target:
         values = self._values_of(classes)
@@ -144,7 +160,8 @@ class _YoloFiles:
 
     written_as: Task = "detect"
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, pair_by: re.Pattern[str] | None) -> None:
+        self.pair_by = pair_by
         if task != "detect":
             raise ConfigError(
                 f"dataset.format=yolo: YOLO labels are boxes, not for {task}; take format=masks "
@@ -156,9 +173,10 @@ class _YoloFiles:
 
     def pairs(self, images: Path, labels: Path, classes: Sequence[str]) -> list[Pair]:
         self._numbering(labels, classes)
-        texts = list_files(labels, ".txt")
+        texts = _list_labels(labels, ".txt")
         texts.pop(Path(NAMES).stem, None)
-        return _pair_stems(images, texts, "a YOLO text (empty where it has no objects)")
+        label = "a YOLO text (empty where it has no objects)"
+        return _pair_stems(images, texts, label, self.pair_by)
 
     def read(self, name: str, picture: Path, label: Path, classes: Sequence[str]) -> Boxes:
         names, positions = self._numbering(label.parent, classes)
@@ -245,9 +263,42 @@ def _stated_names(labels: Path, setting: str) -> tuple[str, ...]:
     return yolo_txt.read_class_names(path)
 
 
-def _pair_stems(folder: Path, labels: Mapping[str, Path], label: str) -> list[Pair]:
-    """Images with the label of the same stem; DataError where either stands alone."""
-    images = list_files(folder, *PICTURES)
+def list_images(folder: Path) -> dict[str, Path]:
+    """The images by stem. Raises as `list_files`."""
+    return _list_files(folder, "dataset.images", *PICTURES)
+
+
+def _list_labels(folder: Path, suffix: str) -> dict[str, Path]:
+    return _list_files(folder, "dataset.labels", suffix)
+
+
+def _list_files(folder: Path, key: str, *suffixes: str) -> dict[str, Path]:
+    try:
+        return list_files(folder, *suffixes)
+    except DataError as error:
+        if folder.is_dir():
+            raise
+        raise DataError(f"{error}; {key} names the folder") from error
+
+
+def _pair_stems(
+    folder: Path, labels: Mapping[str, Path], label: str, pair_by: re.Pattern[str] | None
+) -> list[Pair]:
+    """Images with their labels; DataError where either stands alone.
+
+    Args:
+        folder: of the images.
+        labels: by stem.
+        label: what a label is, for the error.
+        pair_by: its first group is the same in the stems of an image and its label; None: the whole
+            stem is.
+    """
+    images = list_images(folder)
+    if pair_by:
+        stems = {part: path.stem for part, path in _by_part(images, pair_by).items()}
+        labels = {
+            stems.get(part, path.stem): path for part, path in _by_part(labels, pair_by).items()
+        }
     owners = {stem: stem if stem in images else _find_owner(stem, images) for stem in labels}
     for stem, owner in sorted(owners.items()):
         if owner and owner != stem:
@@ -258,6 +309,29 @@ def _pair_stems(folder: Path, labels: Mapping[str, Path], label: str) -> list[Pa
             )
     require_pairs(images, labels, label)
     return [(stem, path, labels[stem]) for stem, path in images.items()]
+
+
+def _by_part(files: Mapping[str, Path], pair_by: re.Pattern[str]) -> dict[str, Path]:
+    """Files by what the pattern's first group matches in their stems.
+
+    Raises:
+        DataError: it matches nothing in a stem, or the same in two.
+    """
+    parts: dict[str, Path] = {}
+    for stem, path in files.items():
+        match = pair_by.search(stem)
+        if match is None or not match.group(1):
+            raise DataError(
+                f"{path}: expected a match of dataset.pair_by={pair_by.pattern} in {stem!r}, "
+                "found none"
+            )
+        other = parts.setdefault(match.group(1), path)
+        if other is not path:
+            raise DataError(
+                f"{path}: expected one file that dataset.pair_by={pair_by.pattern} reads as "
+                f"{match.group(1)!r}, got {other.name} too"
+            )
+    return parts
 
 
 def _find_owner(stem: str, images: Mapping[str, Path]) -> str | None:

@@ -101,10 +101,8 @@ def list_files(folder: Path, *suffixes: str) -> dict[str, Path]:
             control characters.
     """
     if not folder.is_dir():
-        raise DataError(
-            f"{folder}: expected a folder of {' or '.join(suffixes)} files, found none; see the "
-            "README on how to get it"
-        )
+        got = "a file" if folder.exists() else "no such folder"
+        raise DataError(f"{folder}: expected a folder of {' or '.join(suffixes)} files, got {got}")
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in suffixes or path.name.startswith(".") or not path.is_file():
