@@ -2,9 +2,9 @@
 
     usbench compare RESULT RESULT [RESULT …] [--results DIR] [--json FILE]
 
-A RESULT is a result's file or its run id; seeds of one recipe count as one model. Everything comes
-from the case tables beside the results: no images, no predictions. Masks are compared by Dice,
-boxes by mAP50-95, landmarks by radial error.
+A RESULT is a result's file, name or run id. Models are the rows of the leaderboard: seeds of one
+recipe count as one. Everything comes from the case tables beside the results: no images, no
+predictions. Masks are compared by Dice, boxes by mAP50-95, landmarks by radial error.
 """
 
 from __future__ import annotations
@@ -100,5 +100,7 @@ def format_ends(low: float | None, high: float | None, digits: int) -> str:
 def main(argv: list[str] | None = None) -> int:
     """The command; exit code 1 for results that can't be compared, 2 for fewer than two models."""
     parser = make_parser(__doc__, "write everything as JSON too", "compare", ("results",))
-    parser.add_argument("result", nargs="+", metavar="RESULT", help="a result's file, or its id")
+    parser.add_argument(
+        "result", nargs="+", metavar="RESULT", help="a result's file, name or run id"
+    )
     return run_verb(compare, parser.parse_args(argv))

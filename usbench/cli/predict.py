@@ -2,9 +2,9 @@
 
     usbench predict RESULT --images DIR --out DIR [--device cpu] [--results DIR] [--runs DIR]
 
-RESULT is a result's file or its run id. Below --out: predictions.json and images.json (COCO results,
-or label JSON of landmarks, as a run writes them), categories.json, overlays/NAME.jpg, and of masks
-masks/NAME.png (index, 0 = background) where the classes exclude each other, else
+RESULT is a result's file, name or run id. Below --out: predictions.json and images.json (COCO
+results, or label JSON of landmarks, as a run writes them), categories.json, overlays/NAME.jpg, and
+of masks masks/NAME.png (index, 0 = background) where the classes exclude each other, else
 masks/CLASS/NAME.png (0 and 255).
 """
 
@@ -94,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
         __doc__, "write what was predicted as JSON", "predict", ("results", "runs")
     )
     add = parser.add_argument
-    add("result", metavar="RESULT", help="a result's file, or its run id")
+    add("result", metavar="RESULT", help="a result's file, name or run id")
     add("--images", type=Path, required=True, metavar="DIR", help="a folder of images")
     add("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
     add("--device", default="auto", help="auto | cpu | cuda | cuda:1; default: %(default)s")

@@ -101,9 +101,7 @@ def load_models(paths: Sequence[Path]) -> tuple[list[ComparedModel], list[str], 
     results: list[Result] = []
     tables = []
     for path in paths:
-        result = store.load_result(path)
-        if not result.is_done:
-            raise DataError(f"{path}: expected a finished result, got {result.status}")
+        result = store.load_finished(path)
         results.append(result)
         check_comparable(path, result, paths[0], results[0])
         rows = store.load_cases(path)
