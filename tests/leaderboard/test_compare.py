@@ -272,9 +272,30 @@ def test_rows_that_differ_in_their_recipe_have_it_in_their_name(variants):
     assert [model.name for model in models] == ["unet · quick", "unet · standard"]
 
 
+def test_the_leaderboard_counts_rows_and_hints_at_phantoms(variants, tmp_path, capsys):
+    """It counted a row once for each protocol, and didn't say where phantoms' results are."""
+    folder = tmp_path / "results"
+    options = ["--results", str(folder), "--runs", str(tmp_path / "runs")]
+    assert leaderboard.main(options) == 0
+    assert ": 3 rows of ours, " in capsys.readouterr().out
+    (folder / "phantom" / "usgra").mkdir(parents=True)
+    (folder / "usgra" / "segment").rename(folder / "phantom" / "usgra" / "segment")
+    assert leaderboard.main(options) == 0
+    output = capsys.readouterr().out
+    assert ": 0 rows of ours, " in output and "usbench leaderboard --phantom shows them" in output
+
+
 def test_a_result_that_is_given_twice_is_one_model(variants, capsys):
     assert compare.main([str(variants[2])] * 2) == 2
     assert "expected at least two models, got one" in capsys.readouterr().err
+
+
+def test_figures_are_written_as_on_the_leaderboard(variants, capsys):
+    """It wrote 0.680 where every other table has .680."""
+    assert compare.main([str(variants[0]), str(variants[2])]) == 0
+    output = capsys.readouterr().out
+    value = load_result(variants[0]).scores["dice"].value
+    assert f"{value:.3f}"[1:] in output and " 0." not in output and "+0." not in output
 
 
 def test_a_damaged_result_that_is_not_compared_does_not_matter(variants):
