@@ -18,6 +18,7 @@ from usbench.errors import ConfigError
 from usbench.evaluate.rescore import open_stored_run
 from usbench.evaluate.sanity import every_protocol
 from usbench.io.console import say, table, track
+from usbench.io.numbers import format_decimals
 from usbench.leaderboard import implantability
 from usbench.leaderboard.implantability import Implantability
 from usbench.metrics.outline_distances import measure_distances, pixel_hd95
@@ -86,7 +87,7 @@ def show_implantability(score: Implantability | None) -> None:
     if score is None:
         say("implantability: unknown, because the result states no speed and load")
         return
-    parts = [f"{value:.3f}" for value in (score.score, score.map50, score.speed, score.load)]
+    parts = list(map(format_decimals, (score.score, score.map50, score.speed, score.load)))
     table("implantability", ["score", "mAP50", "FPS / fastest", "load"], [parts])
     say(f"implantability: {implantability.DESCRIPTION}")
 

@@ -30,6 +30,7 @@ from usbench.datasets.layouts.folders import list_files
 from usbench.errors import DataError
 from usbench.evaluate.restore import restore_run
 from usbench.io.console import say, track
+from usbench.io.numbers import format_count
 from usbench.results.gallery.drawing import draw_target
 from usbench.runner.config import RunConfig
 from usbench.types import Masks, Model
@@ -47,7 +48,9 @@ def predict(options: Options) -> None:
         write_all_predictions(folder, files, model, config)
     facts = {"out": str(out), "images": len(files), "classes": config.view.classes}
     write_json(options.json, facts)
-    say(f"{out}: predictions of {len(files)} images, with pictures in {out / 'overlays'}")
+    say(
+        f"{out}: predictions of {format_count(len(files), 'image')}, with pictures in {out / 'overlays'}"
+    )
 
 
 def write_all_predictions(
