@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from tests.helpers.finished import finish, moved
+from tests.helpers.paths import ROOT
 from usbench.cli import compare, leaderboard
 from usbench.leaderboard import comparison
+from usbench.leaderboard.build import build_rows
 from usbench.metrics import paired
 from usbench.metrics.bootstrap import draw
-from usbench.results.store import load_cases, load_result, save_result
+from usbench.results.store import load_cases, load_result, load_results, save_result
 
 
 def row(case: str, label: str, *counts: int | str) -> dict[str, str]:
@@ -219,6 +221,87 @@ def test_the_leaderboard_has_ranks_from_the_same_comparison(two, tmp_path):
         and "| 3 of 3 | far" in text
         and "p < .05 begins near a difference of .000 map50_95" in text
     )
+
+
+SETTINGS = [  # series, epochs, seed, recipe
+    ("a", 8, 0, "quick"),
+    ("a", 8, 1, "quick"),
+    ("b", 4, 0, "quick"),
+    ("c", 4, 0, "standard"),
+]
+
+
+@pytest.fixture
+def variants(tmp_path):
+    """Paths of results of one model: two seeds, other epochs, another recipe."""
+    (path,) = (ROOT / "results").glob("usgra/segment/unet-s0-*.json")
+    original, cases, paths = load_result(path), stored_cases(path), []
+    for place, (series, epochs, seed, recipe) in enumerate(SETTINGS):
+        model = {**original.config["model"], "recipe": {"epochs": epochs}}
+        result = replace(
+            original,
+            config={**original.config, "model": model},
+            series=series * 12,
+            seed=seed,
+            recipe=recipe,
+            run_id=f"{place:012x}",
+        )
+        paths.append(save_result(tmp_path / "results", result, cases))
+    return paths
+
+
+def test_models_are_the_rows_of_the_leaderboard(variants, tmp_path):
+    """Runs of 8 and of 4 epochs were taken for two seeds of one recipe, and their scores averaged."""
+    results = load_results(tmp_path / "results")
+    rows = [row.name for row in build_rows(results, []) if row.reporting]
+    assert sorted(rows) == ["unet", "unet · epochs=4", "unet · epochs=8"]
+    models, _, _ = comparison.load_models(variants)
+    names = ["unet · epochs=8", "unet · epochs=4", "unet"]
+    assert [model.name for model in models] == names
+    assert [len(model.sums) for model in models] == [2, 1, 1]
+
+
+def test_a_name_is_that_of_the_leaderboard_whatever_it_is_compared_with(variants):
+    models, _, _ = comparison.load_models([variants[2], variants[3]])
+    assert [model.name for model in models] == ["unet · epochs=4", "unet"]
+
+
+def test_rows_that_differ_in_their_recipe_have_it_in_their_name(variants):
+    variants[2].unlink()
+    models, _, _ = comparison.load_models([variants[0], variants[1], variants[3]])
+    assert [model.name for model in models] == ["unet · quick", "unet · standard"]
+
+
+def test_the_leaderboard_counts_rows_and_hints_at_phantoms(variants, tmp_path, capsys):
+    """It counted a row once for each protocol, and didn't say where phantoms' results are."""
+    folder = tmp_path / "results"
+    options = ["--results", str(folder), "--runs", str(tmp_path / "runs")]
+    assert leaderboard.main(options) == 0
+    assert ": 3 rows of ours, " in capsys.readouterr().out
+    (folder / "phantom" / "usgra").mkdir(parents=True)
+    (folder / "usgra" / "segment").rename(folder / "phantom" / "usgra" / "segment")
+    assert leaderboard.main(options) == 0
+    output = capsys.readouterr().out
+    assert ": 0 rows of ours, " in output and "usbench leaderboard --phantom shows them" in output
+
+
+def test_a_result_that_is_given_twice_is_one_model(variants, capsys):
+    assert compare.main([str(variants[2])] * 2) == 2
+    assert "expected at least two models, got one" in capsys.readouterr().err
+
+
+def test_figures_are_written_as_on_the_leaderboard(variants, capsys):
+    """It wrote 0.680 where every other table has .680."""
+    assert compare.main([str(variants[0]), str(variants[2])]) == 0
+    output = capsys.readouterr().out
+    value = load_result(variants[0]).scores["dice"].value
+    assert f"{value:.3f}"[1:] in output and " 0." not in output and "+0." not in output
+
+
+def test_a_damaged_result_that_is_not_compared_does_not_matter(variants):
+    variants[2].write_text("{")
+    models, _, _ = comparison.load_models([variants[0], variants[3]])
+    assert [model.name for model in models] == ["unet · quick", "unet · standard"]
 
 
 def test_blank_masks_are_compared_too(compose, tmp_path):

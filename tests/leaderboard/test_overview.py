@@ -12,10 +12,10 @@ from usbench.results.result import Result
 MAX_LINES = 62
 
 
-def overview(contents, *published):
+def overview(contents, *published, files=()):
     datasets = [DatasetSummary("spinal", title="Porcine | cord", published=published)]
     return to_overview(
-        build_rows([Result.from_json(content) for content in contents], datasets), datasets
+        build_rows([Result.from_json(content) for content in contents], datasets), datasets, files
     )
 
 
@@ -91,3 +91,10 @@ def test_the_committed_page_is_short_and_says_how_images_leak():
     assert len(text.splitlines()) <= MAX_LINES
     assert "Leakage: 7 of the 40 test images" in text and "10 ≥ .90, 19 ≥ .85" in text
     assert "usbench leaderboard --check" in text
+
+
+def test_only_files_that_are_there_are_listed():
+    """The page of a new folder listed a catalogue and a picture that nobody had made."""
+    bare, full = overview([]), overview([], files={"CATALOGUE.md", "leaderboard.png"})
+    assert "CATALOGUE" not in bare and "leaderboard.png" not in bare
+    assert "| `CATALOGUE.md`, `CATALOGUE.csv` |" in full and "(`leaderboard.png`: a" in full

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from tests.helpers.paths import ROOT
+from usbench.cli import compare, evaluate, explain, predict, reproduce
 from usbench.errors import DataError, RunError
 from usbench.results import store
 from usbench.results.result import Result
@@ -563,3 +565,65 @@ def test_results_need_neither_torch_nor_hydra():
         timeout=120,
     )
     assert done.stdout.strip() == "set()"
+
+
+# ---- which result a word names
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """The path of a result below tmp_path."""
+    return store.save_result(tmp_path, result())
+
+
+@pytest.mark.parametrize(
+    "word", [RUN_ID, RUN_ID[-4:], f"unet-s0-{RUN_ID}", f"unet-s0-{RUN_ID}.json"]
+)
+def test_a_result_by_its_name_or_run_id(saved, tmp_path, word):
+    assert store.resolve_result(word, tmp_path) == saved
+
+
+def test_a_result_by_its_path(saved, tmp_path):
+    for path in (saved, saved.with_suffix("")):
+        assert store.resolve_result(str(path), tmp_path / "others") == saved
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("fedcba987654", "got 0 results .*; a run that was refused at its start has none"),
+        ("ab", "got 2 results .*; write more of it"),
+        ("89ab", "got 2 results .*; write more of it"),
+        ("*", "got 0 results"),
+        (f"nowhere/unet-s0-{RUN_ID}.json", "got 0 results"),
+    ],
+)
+def test_a_word_that_names_no_result_or_several(saved, tmp_path, word, reason):
+    store.save_result(tmp_path, result(run_id="ffffffff89ab"))
+    with pytest.raises(DataError, match=f"expected a result file or a run id, {reason}"):
+        store.resolve_result(word, tmp_path)
+
+
+@pytest.mark.parametrize(("status", "ending"), [("failed", "failed"), ("skipped", "was skipped")])
+def test_a_finished_run_is_wanted(tmp_path, status, ending):
+    path = store.save_result(tmp_path, failed(status=status))
+    says = f"expected a finished run, got one that {ending}: epoch 3: the training loss is nan"
+    with pytest.raises(DataError, match=says):
+        store.load_finished(path)
+
+
+@pytest.mark.parametrize("command", [compare, explain, predict, evaluate, reproduce])
+def test_commands_say_why_a_run_failed(tmp_path, capsys, command):
+    """A run that failed has no predictions and no weights, which told nobody what happened."""
+    path = store.save_result(tmp_path / "results", failed())
+    Image.new("L", (8, 8)).save(tmp_path / "image.png")
+    further = {
+        compare: [str(path)],
+        predict: ["--images", str(tmp_path), "--out", str(tmp_path / "out")],
+        evaluate: ["dataset=phantom"],
+    }
+    folder = ["--results", str(tmp_path / "results")]
+    assert command.main([path.stem, *further.get(command, []), *folder]) == 1
+    assert capsys.readouterr().err == (
+        f"{path}: expected a finished run, got one that failed: epoch 3: the training loss is nan\n"
+    )

@@ -323,7 +323,7 @@ def test_status_says_how_far_a_sweep_is(swept, tmp_path, capsys):
 def test_status_without_a_sweep_is_one_line(tmp_path, capsys):
     assert status.main(["--runs", str(tmp_path)]) == 1
     err = capsys.readouterr().err
-    assert "expected the plan of a sweep" in err and len(err.splitlines()) == 1
+    assert "expected the plan of a sweep, found none" in err and len(err.splitlines()) == 1
 
 
 @pytest.mark.process

@@ -202,7 +202,7 @@ def load_model(
     """Restore the model of a finished run with its best weights.
 
     Args:
-        run_id_or_file: the run id (or its end), or the file of the run's result.
+        run_id_or_file: the run id (or its end), or the file or file name of its result.
         results: the folder of results, where a run id is looked for.
         runs: the folder of runs, which holds the weights.
         device: "auto", "cpu", "cuda" or "cuda:1".
@@ -212,8 +212,8 @@ def load_model(
         each, in native px, in order.
 
     Raises:
-        ConfigError: the result isn't one of a finished run.
-        DataError: there is no such result.
+        ConfigError: the result isn't one of a run.
+        DataError: there is no such result, or its run failed.
         RunError: the run's folder or its weights aren't there, or the device can't be used.
     """
     from usbench.evaluate.restore import restore_run

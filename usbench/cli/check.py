@@ -38,6 +38,7 @@ from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError, DataError
 from usbench.io.config import Composed
 from usbench.io.console import say, table
+from usbench.io.numbers import format_count
 
 MOST = 20  # findings shown of one kind, sizes, lines to paste; the JSON has all
 
@@ -87,7 +88,7 @@ def show_images(images: ImageSummary) -> None:
     if not images.images:
         return
     say(
-        f"{images.images} images, {images.tinted} of them tinted (luma is read), "
+        f"{format_count(images.images, 'image')}, {images.tinted} of them tinted (luma is read), "
         f"grey levels {images.darkest}..{images.brightest}"
     )
     rows = [(size, str(count)) for size, count in images.sizes.items()]
@@ -143,7 +144,7 @@ def check(options: Options) -> int:
         default.unlink(missing_ok=True)  # an earlier check's
     write_json(options.json, report_to_json(report, dataset.name, phantom, contact_sheet))
     errors = report.number("error")
-    say(f"{errors} errors, {report.number('warning')} warnings")
+    say(f"{format_count(errors, 'error')}, {format_count(report.number('warning'), 'warning')}")
     return 1 if errors else 0
 
 

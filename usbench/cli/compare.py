@@ -2,9 +2,9 @@
 
     usbench compare RESULT RESULT [RESULT …] [--results DIR] [--json FILE]
 
-A RESULT is a result's file or its run id; seeds of one recipe count as one model. Everything comes
-from the case tables beside the results: no images, no predictions. Masks are compared by Dice,
-boxes by mAP50-95, landmarks by radial error.
+A RESULT is a result's file, name or run id. Models are the rows of the leaderboard: seeds of one
+recipe count as one. Everything comes from the case tables beside the results: no images, no
+predictions. Masks are compared by Dice, boxes by mAP50-95, landmarks by radial error.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from dataclasses import asdict
 from usbench.cli.options import Options, make_parser, run_verb, write_json
 from usbench.errors import ConfigError
 from usbench.io.console import say, table, warn
+from usbench.io.numbers import format_count, format_decimals
 from usbench.leaderboard.comparison import DESCRIPTIONS, Comparison, compare_models, load_models
 from usbench.leaderboard.legend import describe_resolution, describe_smallest_p
 from usbench.metrics import paired
 from usbench.metrics.bootstrap import FEW_GROUPS
-from usbench.results.format import UNDEFINED
+from usbench.results.format import UNDEFINED, USUAL_SCORES, format_value
 from usbench.results.result import Result
 from usbench.results.store import resolve_result
 
@@ -61,44 +62,45 @@ def to_json(comparison: Comparison, result: Result) -> dict[str, object]:
 
 def show_comparison(comparison: Comparison, result: Result) -> None:
     """Two tables, and what they rest on."""
-    digits = 2 if result.task == "landmark" else 3
+    score = USUAL_SCORES[result.task][0]  # that models are compared by
     models, differences = [], []
     columns = (comparison.ranks, comparison.models, comparison.values, comparison.intervals)
     for (first, last), name, value, interval in zip(*columns, strict=True):
         rank = str(first) if first == last else f"{first}–{last}"
-        ends = format_ends(interval.low, interval.high, digits)
-        models.append([rank, name, f"{value:.{digits}f}", ends])
-    title = f"{result.dataset} · {result.task}: {comparison.groups} groups"
-    table(title, ["rank", "model", "score", "95 %"], models)
+        ends = format_ends(interval.low, interval.high, score)
+        models.append([rank, name, format_value(value, score), ends])
+    title = f"{result.dataset} · {result.task}: {format_count(comparison.groups, 'group')}"
+    table(title, ["rank", "model", score, "95 %"], models)
     for pair, holm in zip(comparison.pairs, comparison.corrected, strict=True):
         p_values = [UNDEFINED, UNDEFINED]
         if pair.p is not None and holm is not None:
-            p_values = [f"{pair.p:.4f}", f"{holm:.4f}"]
+            p_values = [format_decimals(pair.p, 4), format_decimals(holm, 4)]
         verdict = "can't tell" if holm is None or holm >= paired.ALPHA else "differ"
-        ends = format_ends(pair.low, pair.high, digits)
-        difference = f"{pair.value:+.{digits}f}"
+        ends = format_ends(pair.low, pair.high, score)
+        difference = format_value(pair.value, score, sign="+")
         differences.append([f"{pair.first} − {pair.second}", difference, ends, *p_values, verdict])
-    table("differences", ["", "difference", "95 %", "p", "Holm", ""], differences)
-    assert result.primary is not None, "a finished result has a primary score"
+    table("differences", ["pair", "difference", "95 %", "p", "Holm", "verdict"], differences)
     sizes = comparison.significant_from, comparison.resolution
-    say(describe_resolution(*sizes, result.primary.name))
+    say(describe_resolution(*sizes, score))
     impossible = describe_smallest_p(comparison.groups, len(comparison.models))
     if impossible:
         say(impossible)
     say(DESCRIPTIONS[result.task])
     if comparison.groups < FEW_GROUPS:
-        warn(f"{comparison.groups} groups: intervals and tests of so few are rough")
+        warn(f"{format_count(comparison.groups, 'group')}: intervals and tests of so few are rough")
 
 
-def format_ends(low: float | None, high: float | None, digits: int) -> str:
+def format_ends(low: float | None, high: float | None, score: str) -> str:
     """An interval, – where there is none."""
     if low is None or high is None:
         return UNDEFINED
-    return f"{low:.{digits}f} … {high:.{digits}f}"
+    return f"[{format_value(low, score)}, {format_value(high, score)}]"
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command; exit code 1 for results that can't be compared, 2 for fewer than two models."""
     parser = make_parser(__doc__, "write everything as JSON too", "compare", ("results",))
-    parser.add_argument("result", nargs="+", metavar="RESULT", help="a result's file, or its id")
+    parser.add_argument(
+        "result", nargs="+", metavar="RESULT", help="a result's file, name or run id"
+    )
     return run_verb(compare, parser.parse_args(argv))

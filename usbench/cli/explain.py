@@ -2,7 +2,7 @@
 
     usbench explain RESULT [--results DIR] [--runs DIR] [--class NAME] [--json FILE]
 
-RESULT is a result's file or its run id. For masks it also shows HD95 as three packages define it,
+RESULT is a result's file, name or run id. For masks it also shows HD95 as three packages define it,
 for boxes the implantability score of Kumar et al. 2025. Nothing is trained, no result is changed.
 """
 
@@ -18,6 +18,7 @@ from usbench.errors import ConfigError
 from usbench.evaluate.rescore import open_stored_run
 from usbench.evaluate.sanity import every_protocol
 from usbench.io.console import say, table, track
+from usbench.io.numbers import format_decimals
 from usbench.leaderboard import implantability
 from usbench.leaderboard.implantability import Implantability
 from usbench.metrics.outline_distances import measure_distances, pixel_hd95
@@ -87,7 +88,7 @@ def show_implantability(score: Implantability | None) -> None:
     if score is None:
         say("implantability: unknown, because the result states no speed and load")
         return
-    parts = [f"{value:.3f}" for value in (score.score, score.map50, score.speed, score.load)]
+    parts = list(map(format_decimals, (score.score, score.map50, score.speed, score.load)))
     table("implantability", ["score", "mAP50", "FPS / fastest", "load"], [parts])
     say(f"implantability: {implantability.DESCRIPTION}")
 
@@ -116,7 +117,7 @@ def to_json(
 def explain(options: Options) -> None:
     """Score, show, write."""
     path = store.resolve_result(options.result, options.results)
-    result = store.load_result(path)
+    result = store.load_finished(path)
     run = open_stored_run(result, options.runs)
     task, predictions = run.dataset.task, run.predictions("test")
     metric = {**every_protocol(run.config.metric, task), "extra": {}}
@@ -139,6 +140,6 @@ def explain(options: Options) -> None:
 def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for a missing run or data, 2 for a bad class."""
     parser = make_parser(__doc__, "write the scores as JSON too", "explain", ("results", "runs"))
-    parser.add_argument("result", metavar="RESULT", help="a result's file, or its run id")
+    parser.add_argument("result", metavar="RESULT", help="a result's file, name or run id")
     parser.add_argument("--class", dest="label", metavar="NAME", help="the scores of one class")
     return run_verb(explain, parser.parse_args(argv))

@@ -2,7 +2,7 @@
 
     usbench gallery RESULT… [--data DIR] [--runs DIR] [--results DIR] [--json FILE]
 
-RESULT is a result's file or its run id. The worst, median and best test case, with target and
+RESULT is a result's file, name or run id. The worst, median and best test case, with target and
 prediction, are written beside each result. A run on real images that may be shown (redistribute:
 images) does this at its end; this is for older ones. Nothing is trained, no result is changed.
 usbench leaderboard then shows them.
@@ -50,6 +50,6 @@ def main(argv: list[str] | None = None) -> int:
         __doc__, "write what was chosen as JSON too", "gallery", ("results", "runs")
     )
     add = parser.add_argument
-    add("result", metavar="RESULT", nargs="+", help="a result's file, or its run id")
+    add("result", metavar="RESULT", nargs="+", help="a result's file, name or run id")
     add("--data", type=Path, metavar="DIR", help="releases; default: where the run found them")
     return run_verb(make, parser.parse_args(argv))

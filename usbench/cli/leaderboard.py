@@ -33,6 +33,7 @@ from usbench.errors import RunError
 from usbench.io import console
 from usbench.io.config import conf_dir
 from usbench.io.files import write_all
+from usbench.io.numbers import format_count
 from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.cache import open_cache
 from usbench.leaderboard.csv_file import to_csv
@@ -73,7 +74,10 @@ def regenerate(options: Options) -> int:
     }
     left_over: list[Path] = []
     if not options.phantom:  # phantoms have no pages
-        files[folder / OVERVIEW] = to_overview(rows, datasets).encode()
+        beside = {path.name for path in folder.glob("*.*")}
+        if options.picture and options.picture.absolute().parent == folder.absolute():
+            beside.add(options.picture.name)
+        files[folder / OVERVIEW] = to_overview(rows, datasets, beside).encode()
         pages, left_over = render_stale(rows, datasets, results, options)
         files |= pages
     if options.check:
@@ -87,11 +91,18 @@ def regenerate(options: Options) -> int:
     write_all({path: files[path] for path in differing_files(files)})
     for path in left_over:
         path.unlink()
-    ours = sum(row.origin != "published" for row in rows)
     page = "" if options.phantom else f", and {folder / PAGE}"
-    counts = f"{ours} rows of ours, {len(rows) - ours} published"
-    console.say(f"{folder / 'LEADERBOARD.md'} and .csv{page}: {counts}")
+    console.say(f"{folder / 'LEADERBOARD.md'} and .csv{page}: {count_rows(rows)}")
+    if not options.phantom and not results and any((folder / PHANTOM).glob("*/*/*.json")):
+        console.say("all results are on phantoms; usbench leaderboard --phantom shows them")
     return 0
+
+
+def count_rows(rows: Sequence[Row]) -> str:
+    """How many rows there are: ours, each counted once for all its protocols, and published."""
+    ours = {row.run_ids for row in rows if row.origin != "published"}
+    published = sum(row.origin == "published" for row in rows)
+    return f"{format_count(len(ours), 'row')} of ours, {published} published"
 
 
 def rescore_results(options: Options) -> None:

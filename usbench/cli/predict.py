@@ -2,9 +2,9 @@
 
     usbench predict RESULT --images DIR --out DIR [--device cpu] [--results DIR] [--runs DIR]
 
-RESULT is a result's file or its run id. Below --out: predictions.json and images.json (COCO results,
-or label JSON of landmarks, as a run writes them), categories.json, overlays/NAME.jpg, and of masks
-masks/NAME.png (index, 0 = background) where the classes exclude each other, else
+RESULT is a result's file, name or run id. Below --out: predictions.json and images.json (COCO
+results, or label JSON of landmarks, as a run writes them), categories.json, overlays/NAME.jpg, and
+of masks masks/NAME.png (index, 0 = background) where the classes exclude each other, else
 masks/CLASS/NAME.png (0 and 255).
 """
 
@@ -30,6 +30,7 @@ from usbench.datasets.layouts.folders import list_files
 from usbench.errors import DataError
 from usbench.evaluate.restore import restore_run
 from usbench.io.console import say, track
+from usbench.io.numbers import format_count
 from usbench.results.gallery.drawing import draw_target
 from usbench.results.predictions import check_predictions
 from usbench.runner.config import RunConfig
@@ -48,7 +49,9 @@ def predict(options: Options) -> None:
         write_all_predictions(folder, files, model, config)
     facts = {"out": str(out), "images": len(files), "classes": config.view.classes}
     write_json(options.json, facts)
-    say(f"{out}: predictions of {len(files)} images, with pictures in {out / 'overlays'}")
+    say(
+        f"{out}: predictions of {format_count(len(files), 'image')}, with pictures in {out / 'overlays'}"
+    )
 
 
 def write_all_predictions(
@@ -96,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
         __doc__, "write what was predicted as JSON", "predict", ("results", "runs")
     )
     add = parser.add_argument
-    add("result", metavar="RESULT", help="a result's file, or its run id")
+    add("result", metavar="RESULT", help="a result's file, name or run id")
     add("--images", type=Path, required=True, metavar="DIR", help="a folder of images")
     add("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
     add("--device", default="auto", help="auto | cpu | cuda | cuda:1; default: %(default)s")

@@ -2,7 +2,7 @@
 
     usbench reproduce RESULT [--data DIR | --root DIR] [--weights FILE] [--folder DIR] [--results DIR]
 
-RESULT is a result's file or its run id. Configuration, seed, precision and threads are the
+RESULT is a result's file, name or run id. Configuration, seed, precision and threads are the
 result's; the data must have its fingerprint (a phantom is drawn again and needs none). Verdict:
 identical (the same predictions to the byte), within the interval (of the recorded score), or
 different, with what differs in environment and code. Nothing below results is changed. Exit code 1
@@ -23,7 +23,7 @@ from usbench.results import store
 
 def reproduce(options: Options) -> int:
     """Do it again, show, write; the exit code."""
-    old = store.load_result(store.resolve_result(options.result, options.results))
+    old = store.load_finished(store.resolve_result(options.result, options.results))
     with tempfile.TemporaryDirectory(prefix="usbench-") as temporary:
         folder = options.folder.absolute() if options.folder else Path(temporary)
         config = reproduction.rebuild_config(
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 where it differs or can't be done here, 2 for others."""
     parser = make_parser(__doc__, "write the comparison as JSON too", "reproduce", ("results",))
     add = parser.add_argument
-    add("result", metavar="RESULT", help="a result's file, or its run id")
+    add("result", metavar="RESULT", help="a result's file, name or run id")
     add("--data", type=Path, metavar="DIR", help="releases; default: USBENCH_DATA, else data")
     add("--root", type=Path, metavar="DIR", help="this one release, where it lies elsewhere")
     add("--weights", type=Path, metavar="FILE", help="the starting weights, if the run had some")

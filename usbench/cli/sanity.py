@@ -3,9 +3,12 @@
     usbench sanity dataset=usgra [task=segment|detect|landmark] [data=DIR] [--json FILE]
 
 target must reach the target score of every protocol; flipped (the mirror image's target) and
-shuffled (another image's) must score lower; prior (the training targets' mean, whatever the image)
-and blank are what a model has to beat, and are kept below results as unranked rows. Exit code 1
-where a baseline doesn't score what it must.
+shuffled (another image's) must score lower. prior (from the training targets alone: each class
+where it is most frequent, as large as on average), blank (nothing) and centre (every landmark in
+the image's middle) are what a model has to beat, and are kept below results as unranked rows. mean
+is each class where most training targets have it, full every class in every pixel or a box of the
+whole image. blank, centre and full of masks have a score that follows from the targets. Exit code
+1 where a baseline doesn't score what it must.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ from usbench.errors import ConfigError
 from usbench.evaluate import baselines
 from usbench.evaluate.sanity import Check, baseline_result, check_baselines
 from usbench.io.console import say, table
+from usbench.io.numbers import format_count
 from usbench.results import store
+from usbench.results.format import format_value
 from usbench.results.result import figures_to_json
 from usbench.runner.config import RunConfig
 from usbench.runner.resolve import resolve_config
@@ -53,16 +58,18 @@ def check_dataset(config: RunConfig) -> list[Check]:
     """Check the baselines of one dataset and task; show all and save those of the floor."""
     dataset = config.open_dataset()
     checks = list(check_baselines(config, dataset))
-    lines = []
+    lines, primary = [], str(config.metric["primary"])
     for check in checks:
         if check.name in baselines.FLOOR:
             redistribute = config.dataset.redistribute
             cases = store.hash_case_ids(check.scores.cases, redistribute, dataset.name)
             store.save_result(config.results, baseline_result(config, dataset, check), cases)
-        value = "–" if check.value is None else f"{check.value:.3f}"
+        value = format_value(check.value, primary)
         lines.append([check.name, value, check.expected, "yes" if check.passed else "NO"])
-    title = f"{dataset.name} {config.task}: {len(dataset.records['test'])} test images"
-    table(title, ["baseline", str(config.metric["primary"]), "expected", "passed"], lines)
+    title = (
+        f"{dataset.name} {config.task}: {format_count(len(dataset.records['test']), 'test image')}"
+    )
+    table(title, ["baseline", primary, "expected", "passed"], lines)
     return checks
 
 
@@ -87,8 +94,11 @@ def run(options: Options) -> int:
                 }
             )
     write_json(options.json, {"baselines": described})
-    passed = "every baseline scores what it must"
-    say(f"{failed} baselines don't score what they must" if failed else passed)
+    if failed:
+        verb = "doesn't score what it must" if failed == 1 else "don't score what they must"
+        say(f"{format_count(failed, 'baseline')} {verb}")
+    else:
+        say("every baseline scores what it must")
     return 1 if failed else 0
 
 

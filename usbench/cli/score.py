@@ -31,6 +31,7 @@ from usbench.cli.options import (
 from usbench.errors import ConfigError
 from usbench.evaluate import coco, external, files
 from usbench.io.console import say, track, warn
+from usbench.io.numbers import format_count
 from usbench.metrics.bootstrap import MIN_GROUPS
 from usbench.metrics.pairs import IN_MM, SCORERS, TWO_LENGTHS, is_spacing
 from usbench.metrics.scores import Figures, ProtocolScores, Scorer, Scores
@@ -165,7 +166,10 @@ def show(
 ) -> None:
     """Print a table per class, the protocols' descriptions, and missing predictions."""
     protocol, *others = protocols
-    show_score_table(f"{task}: {images} images, {groups} groups", task, primary, protocol)
+    sizes = [format_count(images, "image")]
+    if groups is not None:
+        sizes.append(format_count(groups, "group"))
+    show_score_table(f"{task}: {', '.join(sizes)}", task, primary, protocol)
     say(f"protocol {protocol.name} {protocol.version}: {protocol.description}")
     for other in others:
         values = [

@@ -22,6 +22,8 @@ from rich.table import Table
 
 from usbench.cli.options import Options, make_parser, run_verb, write_json
 from usbench.io.console import out, say
+from usbench.io.numbers import format_count
+from usbench.results.format import format_value
 from usbench.runner.status import run_statuses
 from usbench.sweep.jobs import PlannedJob, read_plan
 
@@ -50,7 +52,7 @@ def lines(jobs: Sequence[PlannedJob]) -> Iterator[Line]:
             name = f"{job.name} → {address.dataset}" if n else job.name
             note = status.reason
             if status.is_done:  # its score
-                note = "–" if status.value is None else f"{status.value:.3f}"
+                note = format_value(status.value, status.score)
             elif status.state == "running":
                 note = f"{progress(address.run_dir)}{note}"
             yield Line(name, address.run_id, status.state, note, status.lost)
@@ -71,12 +73,13 @@ def summary(runs: Sequence[Line]) -> str:
     counts = Counter(line.state for line in runs)
     lost = sum(line.lost for line in runs)
     states = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
-    return f"{len(runs)} runs: {states}" + (f"; work done twice: {lost}" if lost else "")
+    twice = f"; work done twice: {lost}" if lost else ""
+    return f"{format_count(len(runs), 'run')}: {states}{twice}"
 
 
 def grid(runs: Sequence[Line]) -> Table:
     """The table for people."""
-    table = Table("run", "run_id", "state", "", title=summary(runs))
+    table = Table("run", "run_id", "state", "score or reason", title=summary(runs))
     table.title_justify, table.title_style = "left", "bold"
     for line in runs:
         table.add_row(line.name, line.run_id, line.state, line.note)

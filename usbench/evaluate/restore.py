@@ -7,7 +7,7 @@ from pathlib import Path
 
 from usbench.errors import ConfigError
 from usbench.evaluate.rescore import find_run_config
-from usbench.results.store import load_result, resolve_result
+from usbench.results.store import load_finished, resolve_result
 from usbench.runner import machine
 from usbench.runner.config import RunConfig
 from usbench.types import Model
@@ -17,24 +17,24 @@ def restore_run(word: str, results: Path, runs: Path, device: str) -> tuple[Mode
     """The model of a result with its trained weights, and the configuration of its training.
 
     Args:
-        word: a result's file, or a run id (or its end).
+        word: a result's file, its name, or a run id (or its end).
         results: the folder below which a run id is looked for.
         runs: the folder of runs, which holds the weights.
         device: auto | cpu | cuda | cuda:1. On another kind of device than the training's the
             model computes in fp32.
 
     Raises:
-        ConfigError: the result isn't one of a finished run.
-        DataError: there is no such result.
+        ConfigError: the result isn't one of a run.
+        DataError: there is no such result, or its run failed.
         RunError: the run's folder or its weights aren't there, or the device can't be used.
     """
     from usbench.runner.experiment import restore_model  # imports torch
 
     path = resolve_result(word, results)
-    result = load_result(path)
-    if not result.is_done or result.origin != "run":
+    result = load_finished(path)
+    if result.origin != "run":
         raise ConfigError(
-            f"{path}: expected a finished run of a model, got {result.origin}, {result.status}"
+            f"{path}: expected a run of a model, got a result of origin {result.origin}"
         )
     run_id = result.config["transfer"]["run_id"] if result.trained_on else result.run_id
     config = find_run_config(replace(result, run_id=run_id), runs)

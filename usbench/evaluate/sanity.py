@@ -19,6 +19,7 @@ from usbench.metrics.pairs import PROTOCOLS
 from usbench.metrics.scores import Scores
 from usbench.results import scoring
 from usbench.results.build import build_result
+from usbench.results.format import format_value
 from usbench.results.result import Result
 from usbench.results.store import lower_is_better
 from usbench.runner.config import RunConfig
@@ -90,7 +91,7 @@ def check_scores(name: str, scores: Scores, primary: str, known: float | None) -
         expected = f"every target score, not {wrong}" if wrong else "every target score"
         return Check(name, scores, value, expected, not wrong)
     if known is not None:
-        expected = f"{known:.3f}, from the targets alone"
+        expected = f"{format_value(known, primary)}, from the targets alone"
         return Check(name, scores, value, expected, is_close(value, known))
     if value is None or target_score is None:
         return Check(name, scores, value, "a value", False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, filterfalse
 from operator import attrgetter, itemgetter
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from usbench.errors import DataError
 from usbench.leaderboard.rows import all_if_known
+from usbench.leaderboard.series import SeedResult, Series, group_by_series
 from usbench.metrics import paired
 from usbench.metrics.bootstrap import Interval, draw, percentile_interval
 from usbench.metrics.detect_scorer import matches_from_cases
@@ -30,15 +32,16 @@ DESCRIPTIONS: Mapping[Task, str] = {
         "Dice, mean over cases per class, then over classes. A pair's difference is on the union "
         "of its cases: an image counts for a class if the target has it or either of the two "
         "predicts it there; a model that is rightly silent there scores 1. A model's own score "
-        "doesn't count such images, so a difference may not be that of the two scores. For "
-        "several seeds the mean"
+        "doesn't count such images, so a difference may not be that of the two scores. Of several "
+        "seeds the mean is taken"
     ),
     "detect": (
         "mAP50-95 by the protocol coco on all cases; a swap gives the boxes of whole groups to the "
-        "other model; for several seeds the mean of their mAP"
+        "other model; of several seeds the mean of their mAP is taken"
     ),
     "landmark": (
-        "radial error in px of every seen point, each counted once; for several seeds the mean"
+        "radial error in px of every seen point, each counted once; of several seeds the mean is "
+        "taken"
     ),
 }
 
@@ -98,9 +101,7 @@ def load_models(paths: Sequence[Path]) -> tuple[list[ComparedModel], list[str], 
     results: list[Result] = []
     tables = []
     for path in paths:
-        result = store.load_result(path)
-        if not result.is_done:
-            raise DataError(f"{path}: expected a finished result, got {result.status}")
+        result = store.load_finished(path)
         results.append(result)
         check_comparable(path, result, paths[0], results[0])
         rows = store.load_cases(path)
@@ -108,7 +109,7 @@ def load_models(paths: Sequence[Path]) -> tuple[list[ComparedModel], list[str], 
             raise DataError(f"{path}: no case table found beside it; run it again")
         tables.append(rows)
     return (
-        measure_models(results[0].task, model_names(results), tables),
+        measure_models(results[0].task, model_names(results, results_beside(paths)), tables),
         groups_of_cases(tables[0]),
         results[0],
     )
@@ -134,19 +135,51 @@ def check_comparable(path: Path, result: Result, first_path: Path, first: Result
         raise DataError(f"{path}: expected a result on the files of {first_path.name}, got others")
 
 
-def model_names(results: Sequence[Result]) -> list[str]:
-    """The name of each result's model: one for all seeds of a recipe.
+def results_beside(paths: Iterable[Path]) -> list[Result]:
+    """The finished results in the folders of some results; files that can't be read are left out.
 
-    Recipes of one model are told apart by their name, or by the run id where they have none.
+    They have no part in a comparison. Its names have to tell models apart from them too.
     """
-    recipes: dict[str, set[str]] = defaultdict(set)
-    for result in results:
-        recipes[result.model].add(result.series or result.run_id)
-    names = []
-    for result in results:
-        suffix = "" if len(recipes[result.model]) == 1 else f" {result.recipe or result.run_id}"
-        names.append(result.model + suffix)
-    return names
+    results = []
+    for folder in dict.fromkeys(path.parent for path in paths):
+        for path in sorted(folder.glob("*.json")):
+            with suppress(DataError):
+                results.append(store.load_result(path))
+    return list(filter(attrgetter("is_done"), results))
+
+
+def model_names(results: Sequence[Result], beside: Iterable[Result] = ()) -> list[str]:
+    """The name of each result's model: that of its row on the leaderboard, one for all its seeds.
+
+    Rows that the leaderboard tells apart by their recipe's column have the recipe in their name.
+
+    Args:
+        results: those that are compared, all of one fold.
+        beside: the others in their folders, which names must tell them apart from.
+    """
+    members: dict[tuple[str, str], Result] = {}
+    for result in chain(results, beside):
+        if result.fold == results[0].fold:
+            members.setdefault(run_of(result), result)
+    seeds = [SeedResult(member, (member.run_id,)) for member in members.values()]
+    rows = {}
+    for series in group_by_series(seeds, members.values()):
+        rows.update({run_of(seed.result): series for seed in series.seeds})
+    compared = [rows[run_of(result)] for result in results]
+    return [row_name(series, compared) for series in compared]
+
+
+def row_name(series: Series, compared: Iterable[Series]) -> str:
+    """The series' name, with the recipe (or run id) where others have that name."""
+    first = series.seeds[0].result
+    namesakes = [other for other in compared if other.name == series.name and other is not series]
+    if not namesakes:
+        return series.name
+    recipes = {other.seeds[0].result.recipe for other in namesakes}
+    return f"{series.name} · {first.run_id if first.recipe in recipes else first.recipe}"
+
+
+run_of = attrgetter("model", "run_id")
 
 
 def groups_of_cases(rows: CaseRows) -> list[str]:

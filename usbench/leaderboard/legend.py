@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from usbench.io.numbers import format_count
 from usbench.metrics import paired
 from usbench.results.format import format_value
 
@@ -102,7 +103,9 @@ def describe_smallest_p(groups: int, models: int) -> str:
     if corrected < paired.ALPHA:
         return ""
     pairs = math.comb(models, 2)
-    smallest = f"With {groups} groups the smallest possible p is {format_p(groups, 2)}"
+    smallest = (
+        f"With {format_count(groups, 'group')} the smallest possible p is {format_p(groups, 2)}"
+    )
     holm = f", with Holm's correction for {pairs} pairs {format_p(groups, models)}"
     return f"{smallest}{holm if pairs > 1 else ''}: no difference here can be significant at .05."
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -45,8 +45,16 @@ class Overview:
         return [*notes, *(f"Leakage: {note}" for note in leakage)]
 
 
-def to_overview(rows: Sequence[Row], datasets: Iterable[DatasetSummary]) -> str:
-    """The page as Markdown. The arguments are those of `markdown.to_markdown`."""
+def to_overview(
+    rows: Sequence[Row], datasets: Iterable[DatasetSummary], files: Collection[str]
+) -> str:
+    """The page as Markdown.
+
+    Args:
+        rows: in the order of `build.build_rows`.
+        datasets: for titles.
+        files: names of the files beside the page, of which those that are there are listed.
+    """
     by_name = datasets_by_name(datasets, rows)
     overviews, published = [], []
     for (name, _), task_rows in groupby(rows, key=lambda row: (row.dataset, row.task)):
@@ -56,7 +64,7 @@ def to_overview(rows: Sequence[Row], datasets: Iterable[DatasetSummary]) -> str:
             overviews.append(Overview(by_name[name], shown[:BEST], len(shown)))
         if best := best_published(of_task):
             published.append(best)
-    text = render("results.md", overviews=overviews, published=published, zip=zip)
+    text = render("results.md", overviews=overviews, published=published, files=files, zip=zip)
     return text.rstrip("\n") + "\n"
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import gc
+import glob
 import gzip
 import hashlib
 import io
@@ -68,19 +69,27 @@ def find_result_file(
 
 
 def resolve_result(word: str, folder: Path) -> Path:
-    """The result file that a word names: a path, or a run id (or its end) below the folder.
+    """The result file that a word names.
+
+    Args:
+        word: a path, or a file's name or a run id (or its end) below the folder; `.json` may be
+            left out.
+        folder: of results.
 
     Raises:
-        DataError: no result has that run id, or several have.
+        DataError: no result has that name or run id, or several have.
     """
-    path = Path(word)
-    if path.is_file():
-        return path
-    matches = [*folder.glob(f"*/*/*-{word}.json"), *folder.glob(f"{PHANTOM}/*/*/*-{word}.json")]
-    if len(word) < 4 or len(matches) != 1:
+    stem = word.removesuffix(".json")
+    for path in (Path(word), Path(f"{stem}.json")):
+        if path.is_file():
+            return path
+    pattern = f"*/*/*{glob.escape(stem)}.json"
+    matches = [*folder.glob(pattern), *folder.glob(f"{PHANTOM}/{pattern}")]
+    if len(stem) < 4 or len(matches) != 1:
+        advice = "write more of it" if matches else "a run that was refused at its start has none"
         raise DataError(
             f"{word}: expected a result file or a run id, got {len(matches)} results of that "
-            f"name below {folder}"
+            f"name below {folder}; {advice}"
         )
     return matches[0]
 
@@ -106,6 +115,19 @@ def load_result(path: Path) -> Result:
     if wrong is not None:
         raise DataError(f"{path}: {wrong}; {REMEDY}")
     return Result.from_json(content)
+
+
+def load_finished(path: Path) -> Result:
+    """Read the result of a finished run.
+
+    Raises:
+        DataError: as `load_result`, or the run failed or was skipped.
+    """
+    result = load_result(path)
+    if not result.is_done:
+        ending = "was skipped" if result.status == "skipped" else result.status
+        raise DataError(f"{path}: expected a finished run, got one that {ending}: {result.reason}")
+    return result
 
 
 def load_results(folder: Path, phantom: bool = False) -> list[Result]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from usbench.datasets.codecs import image
 from usbench.datasets.dataset import Dataset
 from usbench.io.console import facts
+from usbench.io.numbers import format_count
 from usbench.io.progress import format_seconds
 from usbench.runner.config import RunConfig
 from usbench.runner.expected_time import ExpectedTime, expected_time
@@ -75,7 +76,7 @@ def describe_data(config: RunConfig, dataset: Dataset) -> str:
     )
     name = f"{config.dataset.name} {config.task}{fold}"
     phantom = "; synthetic (a phantom)" if config.phantom else ""
-    return f"{name}: {counts} images, {count(groups, 'group')} in test{phantom}"
+    return f"{name}: {counts} images, {format_count(groups, 'group')} in test{phantom}"
 
 
 def describe_images(dataset: Dataset, records: Sequence[Record]) -> str:
@@ -155,8 +156,3 @@ def describe_time(config: RunConfig, expected: ExpectedTime | None, earlier_s: f
     elif not config.transfer:
         text += "; estimated after the first epoch"
     return text + (f"; resumes after {format_seconds(earlier_s)}" if earlier_s else "")
-
-
-def count(number: int, unit: str) -> str:
-    """Such as 1 group, 2 groups."""
-    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"

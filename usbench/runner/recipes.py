@@ -62,7 +62,7 @@ def load_recipe_keys(model: Composed) -> Keys | None:
     Raises:
         ConfigError: there is no such module or table.
     """
-    path = model.get("recipe_keys") or TABLES.get((model.get("build") or {}).get("_target_"))
+    path = model.get("recipe_keys") or TABLES.get(str((model.get("build") or {}).get("_target_")))
     if path is None:
         return None
     module, _, name = str(path).rpartition(".")

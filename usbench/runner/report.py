@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from usbench.io.console import facts, say
+from usbench.io.numbers import format_count
 from usbench.io.progress import format_seconds
 from usbench.metrics.pairs import PROTOCOLS
 from usbench.results.format import format_value, format_with_interval
@@ -62,10 +63,10 @@ def describe_result(result: Result) -> str:
         parts.append(f"fold {result.fold}")
     if result.trained_on:
         parts.append(f"trained on {result.trained_on}")
-    parts.append(f"{result.data.counts['test']} test images")
+    parts.append(format_count(result.data.counts["test"], "test image"))
     groups = result.scores[result.primary.name].groups
     if groups is not None:
-        parts[-1] += f" in {groups} groups"
+        parts[-1] += f" in {format_count(groups, 'group')}"
     return " · ".join(parts)
 
 
@@ -101,8 +102,8 @@ def describe_cost(result: Result) -> str:
     """Seconds by stage, the size of the net, and the machine."""
     stages = (result.seconds or {}).items()
     seconds = ", ".join(f"{stage} {format_seconds(value)}" for stage, value in stages)
-    size = f"{result.parameters:,} parameters; " if result.parameters else ""
-    place = f"{result.device}, {result.precision}, {result.threads} threads"
+    size = f"{format_count(result.parameters, 'parameter')}; " if result.parameters else ""
+    place = f"{result.device}, {result.precision}, {format_count(result.threads, 'thread')}"
     return f"{seconds}; {size}{place}"
 
 

@@ -33,6 +33,7 @@ class RunStatus:
     value: float | None = None  # the primary score of a finished run
     seconds: float | None = None  # of all its stages
     lost: int = 0  # how often its work was done in vain
+    score: str = ""  # the name of the primary score
 
     @property
     def is_done(self) -> bool:
@@ -100,8 +101,9 @@ def run_status(address: RunAddress, now: float | None = None) -> RunStatus:
     except DataError:
         result, damaged = None, "its result is damaged"
     if result and result.is_done:
-        value = result.primary.value if result.primary else None
-        return RunStatus("done", "", value, sum((result.seconds or {}).values()), lost)
+        assert result.primary, "a finished result has a primary score"
+        value, seconds = result.primary.value, sum((result.seconds or {}).values())
+        return RunStatus("done", "", value, seconds, lost, result.primary.name)
     holder = read_holder(lock_path(folder), now)
     if holder:
         reason = (

@@ -200,11 +200,21 @@ def read_plan(runs: Path, path: Path | None = None) -> list[PlannedJob]:
     """
     folder = runs / FOLDER
     plans = sorted(folder.glob("plan-*.json"), key=lambda plan: plan.stat().st_mtime_ns)
-    path = path or (plans[-1] if plans else folder / "plan-*.json")
+    if path is None and not plans:
+        raise DataError(
+            f"{folder}: expected the plan of a sweep, found none; begin a sweep with -m or sweep=, "
+            "or name its folder of runs with --runs"
+        )
+    path = path or plans[-1]
     try:
         content = json.loads(path.read_text("utf-8"))
         return [PlannedJob.from_json(job, runs) for job in content["jobs"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except OSError as error:
+        raise DataError(
+            f"{path}: expected the plan of a sweep, got no file that can be read "
+            f"({error.strerror}); plans are {folder}/plan-*.json"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise DataError(
             f"{path}: expected the plan of a sweep, got {reason}; begin one with -m or sweep="
