@@ -103,7 +103,8 @@ def describe_cost(result: Result) -> str:
     stages = (result.seconds or {}).items()
     seconds = ", ".join(f"{stage} {format_seconds(value)}" for stage, value in stages)
     size = f"{format_count(result.parameters, 'parameter')}; " if result.parameters else ""
-    place = f"{result.device}, {result.precision}, {format_count(result.threads, 'thread')}"
+    threads = format_count(result.threads or 0, "thread")
+    place = f"{result.device}, {result.precision}, {threads}"
     return f"{seconds}; {size}{place}"
 
 
