@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf import OmegaConf
 
 from usbench.datasets import source
 from usbench.datasets.config import DatasetConfig, ViewConfig
@@ -27,10 +28,16 @@ FOLDERS = [
     conf_dir(),
     *([Path(os.environ["USBENCH_CONF"])] if os.environ.get("USBENCH_CONF") else []),
 ]
+
+
+def read_dataset(path: Path) -> Any:
+    """A dataset's YAML, with what it says of itself by `${dataset.…}`."""
+    content = OmegaConf.create({"dataset": yaml.safe_load(path.read_text())})
+    return OmegaConf.to_container(content.dataset, resolve=True)
+
+
 YAMLS = {
-    p.stem: yaml.safe_load(p.read_text())
-    for conf in FOLDERS
-    for p in sorted((conf / "dataset").glob("*.yaml"))
+    p.stem: read_dataset(p) for conf in FOLDERS for p in sorted((conf / "dataset").glob("*.yaml"))
 }
 VIEWS = [(name, task) for name, node in YAMLS.items() for task in node["views"]]
 TRAINED = [

@@ -5,6 +5,7 @@ Only this module, `usbench.__main__` and `usbench.sweep.planner` import Hydra.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -250,9 +251,10 @@ def first_part(key: str) -> str:
     return re.split("[./@:]", key)[0]
 
 
-def known_keys() -> set[str]:
+@functools.cache
+def known_keys() -> frozenset[str]:
     """The keys and groups of conf/config.yaml."""
-    return {*GROUPS, *yaml.safe_load((conf_dir() / "config.yaml").read_text("utf-8"))}
+    return frozenset(GROUPS) | {*yaml.safe_load((conf_dir() / "config.yaml").read_text("utf-8"))}
 
 
 def is_known(key: str) -> bool:
