@@ -23,6 +23,7 @@ from usbench.datasets.check.release import CheckReport, open_views
 from usbench.datasets.codecs import image, label_png
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError
+from usbench.io.numbers import format_count
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Masks, Record
 
 SPINAL_BOXES = Path("Final dataset for object detection")
@@ -172,7 +173,9 @@ def test_a_truncated_image_is_found_and_the_rest_still_checked(name, release, ch
         text for text in done.texts("error", "label") if record.image in text
     ]  # one defect, one line
     assert set(done.facts["views"]) == set(views_of(name))
-    assert done.out.splitlines()[-1].startswith(f"{len(done.texts('error'))} errors, ")
+    assert done.out.splitlines()[-1].startswith(
+        f"{format_count(len(done.texts('error')), 'error')}, "
+    )
 
 
 @pytest.mark.parametrize("name", sorted({name for name, _ in TRAINED}))

@@ -734,7 +734,7 @@ def test_a_lab_s_own_yaml_is_a_few_lines(tmp_path: Path) -> None:
         line.removeprefix("#").removeprefix("   ")
         for line in (conf_dir() / "dataset" / "folder.yaml").read_text().splitlines()
         if line.startswith("#   ")
-        and "python -m" not in line
+        and "usbench dataset=" not in line
         and "dataset.images=pictures" not in line
     ]
     merged, views = [], False
