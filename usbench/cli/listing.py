@@ -74,6 +74,7 @@ def show(options: Options) -> None:
     table("metrics", ["metric=", "ranked by", "protocols"], rows)
     say("")
     say("one run: usbench dataset=… model=…")
+    say(f"your own dataset, model or metric: {conf_dir() / 'README.md'}")
     write_json(options.json, {"datasets": datasets, "models": models, "metrics": metrics})
 
 
