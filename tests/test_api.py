@@ -21,7 +21,8 @@ import usbench
 from tests.helpers import lab
 from tests.helpers.finished import finish
 from usbench.errors import ConfigError, DataError, RunError, UsbenchError
-from usbench.io.config import compose_alone, to_override
+from usbench.io.config import compose_alone
+from usbench.io.overrides import to_override
 from usbench.metrics import modules
 from usbench.metrics.scores import figure_values
 from usbench.metrics.segment_scorer import SegmentScorer

@@ -278,7 +278,7 @@ def to_frame(results: Iterable[Result]) -> DataFrame:
 
 def to_overrides(keys: Mapping[str, object]) -> list[str]:
     """Keys and values as the command's KEY=VALUE; ConfigError for a value that can't be one."""
-    from usbench.io.config import to_override
+    from usbench.io.overrides import to_override
 
     return [to_override(key, value) for key, value in keys.items()]
 

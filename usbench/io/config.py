@@ -10,8 +10,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from numbers import Integral, Real
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -32,6 +31,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from usbench.errors import ConfigError, UsbenchError, did_you_mean, in_one_line
+from usbench.io.overrides import quote
 from usbench.io.yaml_file import read_yaml
 
 Composed = dict[str, Any]  # a composed configuration as plain data, not yet validated
@@ -363,45 +363,3 @@ def combinations(overrides: Sequence[str]) -> list[tuple[str, ...]]:
                 "(sweep=tune) takes intervals"
             )
     return list(itertools.product(*choices.values()))
-
-
-def to_override(key: str, value: object) -> str:
-    """KEY=VALUE with a value of Python's, as Hydra's grammar writes it.
-
-    Raises:
-        ConfigError: the value is no number, text, path, list or mapping of these.
-    """
-    try:
-        return f"{key}={format_value(value)}"
-    except TypeError as error:
-        raise ConfigError(f"{key}: {error}") from error
-
-
-def format_value(value: object) -> str:
-    """A value of Python's as the value of an override. Raises TypeError for an unknown type."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, Integral):
-        return str(int(value))
-    if isinstance(value, Real):
-        return repr(float(value))
-    if isinstance(value, (str, PurePath)):
-        return quote(str(value))
-    if isinstance(value, Mapping):
-        return f"{{{','.join(f'{key}:{format_value(item)}' for key, item in value.items())}}}"
-    if isinstance(value, Sequence):
-        return f"[{','.join(map(format_value, value))}]"
-    raise TypeError(
-        "expected None, true or false, a number, text, a path, a list or a mapping, "
-        f"got {type(value).__name__}"
-    )
-
-
-def quote(text: str) -> str:
-    """Any text as the value of an override.
-
-    In quotes, Hydra reads a backslash as itself unless a quote follows, so that only the
-    backslashes before a quote, and those at the end, are doubled.
-    """
-    before_quote = re.sub(r"(\\*)'", r"\1\1\'", text)
-    return "'" + re.sub(r"(\\+)$", r"\1\1", before_quote) + "'"

@@ -28,12 +28,12 @@ from usbench.io.config import (
     combinations,
     compose_unresolved,
     explain,
-    quote,
     sweep_overrides,
     task_overrides,
     to_plain_data,
 )
 from usbench.io.console import say, track, warn
+from usbench.io.overrides import quote
 from usbench.runner.folders import check_folders
 from usbench.runner.recipes import check_recipe_overrides
 from usbench.runner.resources import launcher_resources

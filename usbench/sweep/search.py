@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from usbench.errors import ConfigError, Finished, RunError
-from usbench.io.config import compose, parse_overrides, quote
+from usbench.io.config import compose, parse_overrides
 from usbench.io.console import say, warn
+from usbench.io.overrides import quote
 from usbench.runner.config import RunConfig
 from usbench.runner.lock import Lock, lock_path, take_lock
 from usbench.runner.plan import plan_run
