@@ -69,7 +69,11 @@ ALLOWED_PROCESSES = ("git",)  # a result names its commit
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with the lanes that its path names."""
+    """Mark each test with the lanes that its path names, and put the longest tests first.
+
+    Otherwise one core works on the README's main job, alone, at the end.
+    """
+    items.sort(key=lambda item: item.path.name != "test_readme.py")
     for item in items:
         for lane in set(LANES) & set(item.path.parts):
             item.add_marker(lane)
