@@ -69,9 +69,9 @@ ALLOWED_PROCESSES = ("git",)  # a result names its commit
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with the lanes that its path names, and put the longest tests first.
+    """Mark each test with the lanes that its path names, and put the README's first.
 
-    Otherwise one core works on the README's main job, alone, at the end.
+    They are among the longest: at the end, one core would work on them alone.
     """
     items.sort(key=lambda item: item.path.name != "test_readme.py")
     for item in items:

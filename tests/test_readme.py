@@ -306,7 +306,7 @@ def test_the_examples_of_adding_something(tmp_path):
     )
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_the_main_job(tmp_path):
     """On a machine without data: a phantom, said so at start and end, and mAP50 of at least .8."""
     line = command(README, "dataset=spinal model=yolov8").removeprefix("pip install -e . && ")
