@@ -200,7 +200,7 @@ def format_record(record: Record) -> str:
             *rows,
             "",
             textwrap.fill(how, WIDTH, break_long_words=False, break_on_hyphens=False),
-            f"`{format_command(record)}`",
+            f"\n```bash\n{format_command(record)}\n```",
         ]
     )
 

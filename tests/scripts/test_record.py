@@ -45,7 +45,10 @@ TABLE = """<!-- bench_masks -->
 
 2026-01-31, A Processor 9000, 2 cores, load 0.0 before the start; usbench 0.1.0, python 3.11.7, numpy 2.4.6, monai
 1.5.1:
-`python scripts/bench_masks.py --masks 1000 --size 160 416 dataset=usgra`
+
+```bash
+python scripts/bench_masks.py --masks 1000 --size 160 416 dataset=usgra
+```
 <!-- /bench_masks -->"""
 EMPTY = "# Title\n\n{}\n\n<!-- bench_other -->\nNot recorded yet.\n<!-- /bench_other -->\n"
 
