@@ -141,7 +141,7 @@ def test_average_precision_too_unless_boxes_are_matched_otherwise_now(
         is_halved = name.startswith("map50") or name == "map75"
         expected = figure.value / 2 if is_halved else figure.value
         assert new.scores[name].value == pytest.approx(expected), name
-    assert new.scores["map50_95"].low == pytest.approx(old.scores["map50_95"].low / 2)
+    assert new.scores["map50_95"].se == pytest.approx(old.scores["map50_95"].se / 2)
     assert load_cases(path) and new.protocol.target_score == old.protocol.target_score
 
 

@@ -150,8 +150,8 @@ def test_few_groups(groups, message):
     assert figure.interval is None if message is None else figure.interval.startswith(message)
 
 
-def test_a_class_that_is_rare_has_no_interval_and_the_mean_has():
-    """Of 12 images one has class b: it is of one group."""
+def test_a_class_that_is_rare_has_no_interval_and_neither_has_the_mean():
+    """Of 12 images one has class b: it is of one group, from which no spread can be known."""
     pairs = [
         (draw_target(SQUARE), draw_prediction((*SQUARE, 0.9), (*AWAY, 0.95))) for _ in range(11)
     ]
@@ -164,7 +164,9 @@ def test_a_class_that_is_rare_has_no_interval_and_the_mean_has():
         and rare.interval == "no interval: expected at least 5 groups, got 1"
         and (rare.n, rare.groups) == (1, 1)
     )
-    assert protocol.scores["map50_95"].low is not None
+    mean = protocol.scores["map50_95"]
+    assert mean.low is None and (mean.n, mean.groups) == (1, 1)
+    assert protocol.per_class["a"]["map50_95"].low is not None
 
 
 def test_false_alarms_of_four_empty_images_have_no_interval():

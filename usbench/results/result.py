@@ -253,6 +253,8 @@ def figures_to_json(figures: Figures) -> JsonObject:
             "method": figure.method,
             "n": figure.n,
             "groups": figure.groups,
+            "se": figure.se,
+            "df": figure.df,
         }
         if figure.interval is not None:
             content[name]["interval"] = figure.interval
@@ -273,6 +275,8 @@ def figures_from_json(content: JsonObject) -> Figures:
             figure.get("interval"),
             figure["method"],
             figure["groups"],
+            figure.get("se"),
+            figure.get("df"),
         )
         for name, figure in content.items()
     }
