@@ -254,9 +254,9 @@ def draw_matches(sample: Sample, rng: np.random.Generator) -> Matches:
     images = len(sample.group)
     quality = np.repeat(sample.values(), 2)
     found = quality > 0
-    iou = 0.35 + 0.6 * quality + 0.08 * rng.standard_normal(len(quality))
+    iou = 0.3 + 0.6 * quality + 0.1 * rng.standard_normal(len(quality))
     score = np.clip(quality + 0.15 * rng.standard_normal(len(quality)), 0.01, 1)
-    false_image = np.repeat(np.arange(images), rng.poisson(0.7 * (1.1 - sample.values())))
+    false_image = np.repeat(np.arange(images), rng.poisson(3 * (1.1 - sample.values())))
     image = np.concatenate([np.repeat(np.arange(images), 2)[found], false_image])
     hit = np.zeros((len(THRESHOLDS), len(image)), bool)
     hit[:, : found.sum()] = iou[found] >= THRESHOLDS[:, None]

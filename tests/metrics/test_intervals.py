@@ -24,7 +24,9 @@ def names(groups: int, images: int = 1) -> list[str]:
 def spread_of(values: list[float], scale: intervals.Scale = "share") -> Spread:
     """That of the mean over groups of one image."""
     array = np.array(values, float)
-    return measure_spread(lambda draws: resample_means(array, draws), draw(names(len(array))), scale)
+    return measure_spread(
+        lambda draws: resample_means(array, draws), draw(names(len(array))), scale
+    )
 
 
 def interval_of(values: list[float], scale: intervals.Scale = "share") -> Interval:
@@ -225,7 +227,10 @@ def test_a_mean_over_classes_counts_the_groups_of_the_smallest():
     counted = np.isfinite(values)
     spread = measure_spread(lambda draws: resample_means(values, draws), draws, "share")
     actual = class_mean(np.nanmean(values, axis=0), counted, spread=spread, draws=draws)
-    assert (actual.n, actual.groups) == (12, 6) and actual.interval == "rough: 6 groups, fewer than 10"
+    assert (actual.n, actual.groups) == (
+        12,
+        6,
+    ) and actual.interval == "rough: 6 groups, fewer than 10"
     errors = np.nanstd(spread.resampled, axis=0, ddof=1)
     assert actual.df == pytest.approx(intervals.satterthwaite(errors, np.array([12, 6]), 11))
 

@@ -209,10 +209,10 @@ def pair(first: str, second: str, value: float, p: float | None) -> Difference:
 
 
 def test_the_sizes_that_a_test_can_show_by_hand():
-    """SE .1 by the bootstrap of 6 groups: t.975(5) = 2.5706, t.80(5) = .9195, √(6/5) = 1.0954."""
+    """SE .1 by the bootstrap of 6 groups: t.975(5) = 2.5706, t.80(5) = .91954, √(6/5) = 1.09545."""
     actual = pair("a", "b", 0.3, None)
-    assert actual.significant_from == pytest.approx(0.1 * 2.5706 * 1.0954, abs=1e-5)
-    assert actual.resolution == pytest.approx(0.1 * (2.5706 + 0.9195) * 1.0954, abs=1e-5)
+    assert actual.significant_from == pytest.approx(0.1 * 2.5706 * 1.09545, abs=1e-5)
+    assert actual.resolution == pytest.approx(0.1 * (2.5706 + 0.91954) * 1.09545, abs=1e-5)
 
 
 def test_a_difference_in_distance_is_expanded_percentiles():

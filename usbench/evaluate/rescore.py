@@ -20,7 +20,7 @@ from usbench.io.files import file_sha256
 from usbench.metrics import detect_scorer, segment_scorer
 from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO
 from usbench.metrics.mask_protocols import MASK_PROTOCOLS
-from usbench.metrics.scores import Figures, ProtocolScores, Scores
+from usbench.metrics.scores import Figure, Figures, ProtocolScores, Scores
 from usbench.results import scoring, store
 from usbench.results.build import build_result, report_scores
 from usbench.results.predictions import StoredPredictions, prediction_files, read_predictions
@@ -167,7 +167,10 @@ def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | Non
     description = describe_again(result, scores.protocol)
     new = report_scores(scores, result.primary.name, description)
     old = map(with_current_description, result.protocols[1:])
-    others = {protocol.name: protocol for protocol in old}
+    others = {
+        protocol.name: protocol.with_figures(lambda figures: merge_figures(figures, {}))
+        for protocol in old
+    }
     for protocol in new.protocols[1:]:
         others[protocol.name] = merge_protocols(others[protocol.name], protocol)
     cases = [{name: value or None for name, value in row.items()} for row in rows]
@@ -217,19 +220,27 @@ def merge_protocols(old: ProtocolScores, new: ProtocolScores) -> ProtocolScores:
 
 
 def merge_figures(old: Figures, new: Figures) -> Figures:
-    """The new figures, and the old ones that the new ones lack.
+    """The new figures, and the old ones that the new ones lack, without percentile intervals.
 
     A number that didn't change keeps its digits, which a case table rounds.
     """
-    merged = {**old, **new}
+    merged = {**{name: drop_old_interval(figure) for name, figure in old.items()}, **new}
     for name in old.keys() & new.keys():
         numbers = {}
-        for field_name in ("value", "low", "high"):
+        for field_name in ("value", "low", "high", "se"):
             before, now = getattr(old[name], field_name), getattr(new[name], field_name)
             is_same = None not in (before, now) and math.isclose(before, now, rel_tol=ROUNDING)
             numbers[field_name] = before if is_same else now
         merged[name] = replace(new[name], **numbers)
     return merged
+
+
+def drop_old_interval(figure: Figure) -> Figure:
+    """The figure without an interval by percentiles, as older versions computed it: too narrow."""
+    if figure.method != "percentile":
+        return figure
+    reason = "no interval: an older version computed it, and the case table doesn't suffice"
+    return replace(figure, low=None, high=None, method=None, interval=reason)
 
 
 def with_current_description(scores: ProtocolScores) -> ProtocolScores:
