@@ -14,9 +14,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from scipy.stats import t as student
-
 from usbench.leaderboard.rows import Agreement, Row, all_if_known
+from usbench.metrics.intervals import t_quantile
 from usbench.results.store import lower_is_better
 
 FEWEST_GROUPS, FEWEST_SEEDS = 6, 2
@@ -59,8 +58,7 @@ def judge_agreement(
     se = math.sqrt(cluster_variance + seed_variance)
     below = cluster_variance**2 / df + seed_variance**2 / (len(values) - 1)
     freedom = (cluster_variance + seed_variance) ** 2 / below if below else math.inf
-    half_95 = float(student.ppf(0.975, freedom)) * se if se else 0.0
-    half_90 = float(student.ppf(0.95, freedom)) * se if se else 0.0
+    half_95, half_90 = (t_quantile(freedom, tail) * se if se else 0.0 for tail in (0.025, 0.05))
     low, high = difference - half_95, difference + half_95
     if abs(difference) + half_90 <= tolerance:
         return Agreement("agrees", "", low, high)

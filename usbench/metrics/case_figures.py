@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from usbench.metrics.bootstrap import Draws, Values, draw, resample_means, resample_sums
 from usbench.metrics.intervals import Scale, measure_spread
@@ -104,12 +103,10 @@ def auroc(scores: ArrayLike, present: ArrayLike) -> float | None:
     It is the chance that a present case scores above an absent one, ties counting half.
     """
     positive = np.asarray(present, bool)
-    n = int(positive.sum())
-    m = len(positive) - n
-    if not n or not m:
+    if positive.all() or not positive.any():
         return None
-    ranks = rankdata(np.asarray(scores, float))
-    return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
+    each_once = Draws(np.arange(len(positive)), np.ones((1, len(positive))))
+    return float(resample_aurocs(np.asarray(scores, np.float64), positive, each_once)[0])
 
 
 def auroc_figure(scores: ArrayLike, present: ArrayLike, draws: Draws, reason: str) -> Figure:

@@ -16,9 +16,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import expit, logit, ndtr, stdtrit
 
 from usbench.metrics.bootstrap import Draws, Values
 from usbench.metrics.ratios import mean_defined
@@ -131,7 +129,7 @@ def count_different(values: Values) -> int:
 @lru_cache(maxsize=1024)
 def t_quantile(df: float, tail: float = TAIL) -> float:
     """Student's t that is exceeded with the probability `tail`."""
-    return float(student.ppf(1 - tail, df))
+    return float(stdtrit(df, 1 - tail))
 
 
 def corrected_error(se: float, df: float) -> float:
@@ -213,7 +211,7 @@ def share_bound(value: float, groups: int) -> tuple[float, float]:
 
 def expanded_percentiles(resampled: Values, df: float) -> tuple[float, float]:
     """Percentiles further out, as Student's t and the factor √(G / (G − 1)) are (Hesterberg 2015)."""
-    tail = float(norm.cdf(-corrected_error(t_quantile(df), df)))
+    tail = float(ndtr(-corrected_error(t_quantile(df), df)))
     low, high = np.quantile(resampled, [tail, 1 - tail])
     return float(low), float(high)
 
