@@ -144,7 +144,7 @@ class Sample:
 
     def values(self, model: int = 0) -> Values:
         """(N,) a model's figure in [0, 1]; 0 where it fails."""
-        return np.where(self.failed[model], 0.0, expit(self.logits[model]))
+        return np.where(self.failed[model], 0.0, np.asarray(expit(self.logits[model])))
 
 
 def draw_sample(population: Population, groups: int, rng: np.random.Generator) -> Sample:
@@ -244,8 +244,13 @@ def measure_paired(sample: Sample, rng: np.random.Generator) -> Measured:
         spread = paired.spread_of_difference(first, second, draws)
         value = paired.score_model(first, draws) - paired.score_model(second, draws)
         interval, _ = paired.interval_of_difference(value, first, spread, draws)
-        ends = {"low": interval.low, "high": interval.high}
-        return Figure(value, len(sample.group), method=interval.method, **ends)
+        return Figure(
+            value,
+            len(sample.group),
+            low=interval.low,
+            high=interval.high,
+            method=interval.method,
+        )
 
     return Measured(figure, lambda draws: first.scores(draws) - second.scores(draws))
 

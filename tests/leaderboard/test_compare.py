@@ -17,6 +17,7 @@ from usbench.leaderboard import comparison
 from usbench.leaderboard.build import build_rows
 from usbench.metrics import paired
 from usbench.metrics.bootstrap import draw
+from usbench.results.format import format_with_interval
 from usbench.results.store import load_cases, load_result, load_results, save_result
 
 
@@ -294,8 +295,9 @@ def test_figures_are_written_as_on_the_leaderboard(variants, capsys):
     """It wrote 0.680 where every other table has .680."""
     assert compare.main([str(variants[0]), str(variants[2])]) == 0
     output = capsys.readouterr().out
-    value = load_result(variants[0]).scores["dice"].value
-    assert f"{value:.3f}"[1:] in output and " 0." not in output and "+0." not in output
+    figure = load_result(variants[2]).scores["dice"]
+    assert format_with_interval(figure, "dice").replace(" ", "") in output.replace(" ", "")
+    assert " 0." not in output and "+0." not in output
 
 
 def test_a_damaged_result_that_is_not_compared_does_not_matter(variants):
