@@ -144,7 +144,7 @@ class Sample:
 
     def values(self, model: int = 0) -> Values:
         """(N,) a model's figure in [0, 1]; 0 where it fails."""
-        return np.where(self.failed[model], 0.0, np.asarray(expit(self.logits[model])))
+        return np.asarray(np.where(self.failed[model], 0.0, expit(self.logits[model])))
 
 
 def draw_sample(population: Population, groups: int, rng: np.random.Generator) -> Sample:
@@ -165,7 +165,7 @@ def draw_models(
     def draw_values() -> Values:
         common = rng.standard_normal(group.max() + 1)[group]
         own = rng.standard_normal(len(group))
-        return np.sqrt(correlation) * common + np.sqrt(1 - correlation) * own
+        return np.asarray(math.sqrt(correlation) * common + math.sqrt(1 - correlation) * own)
 
     first = draw_values()
     return first, 0.7 * first + math.sqrt(1 - 0.7**2) * draw_values()

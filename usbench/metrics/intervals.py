@@ -2,8 +2,8 @@
 
 Percentile intervals of few groups are too narrow. Here the bootstrap gives the standard error SE
 over groups, Student's t with the degrees of freedom df (G − 1 for G groups) gives the width, and
-√(G / (G − 1)) corrects a bootstrap of few groups. `scripts/bench_coverage.py` simulates how often
-such intervals contain the true value; the table is in this folder's README.
+√(G / (G − 1)) corrects a bootstrap of few groups. This folder's README has a table of how often
+such intervals contain the true value in simulations.
 """
 
 from __future__ import annotations
