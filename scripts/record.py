@@ -11,7 +11,7 @@ import datetime
 import json
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -140,13 +140,21 @@ def list_arguments(options: Options) -> dict[str, object]:
     return content
 
 
-def save_record(options: Options, record: Record, folder: Path = SCRIPTS) -> None:
+def save_record(
+    options: Options,
+    record: Record,
+    folder: Path = SCRIPTS,
+    page: Path | None = None,
+    format_table: Callable[[Record], str] | None = None,
+) -> None:
     """Print the ratios; write the record where the options say.
 
     Args:
         options: with json and record.
         record: of the run.
         folder: which holds README.md and records.
+        page: which has the table; None: the folder's README.md.
+        format_table: makes the tables of that page; None: `format_record`.
     """
     for row in record.ratios:
         say(f"{row.measured}, against {row.against}: {format_ratio(row.ratio)}")
@@ -155,8 +163,9 @@ def save_record(options: Options, record: Record, folder: Path = SCRIPTS) -> Non
         records = folder / "records"
         records.mkdir(exist_ok=True)
         write_atomically(records / f"{record.benchmark}.json", encode_json(asdict(record)))
-        page = folder / "README.md"
-        write_atomically(page, fill_page(page.read_text("utf-8"), records).encode())
+        page = page or folder / "README.md"
+        text = fill_page(page.read_text("utf-8"), records, format_table or format_record)
+        write_atomically(page, text.encode())
         say(f"{page}: the table of {record.benchmark} is written")
 
 
@@ -170,13 +179,15 @@ def load_record(path: Path) -> Record:
     return Record(**{**content, "code": Code(**content["code"]), "ratios": ratios})
 
 
-def fill_page(text: str, records: Path) -> str:
+def fill_page(text: str, records: Path, format_table: Callable[[Record], str] | None = None) -> str:
     """The page with every block between <!-- NAME --> and <!-- /NAME --> made from its record."""
 
     def fill(block: re.Match[str]) -> str:
         name = block[1]
         path = records / f"{name}.json"
-        content = format_record(load_record(path)) if path.exists() else NOT_RECORDED
+        content = (
+            (format_table or format_record)(load_record(path)) if path.exists() else NOT_RECORDED
+        )
         return f"<!-- {name} -->\n{content}\n<!-- /{name} -->"
 
     return BLOCK.sub(fill, text)
@@ -187,22 +198,20 @@ def format_record(record: Record) -> str:
     rows = [
         f"| {row.measured} | {row.against} | {format_ratio(row.ratio)} |" for row in record.ratios
     ]
+    head = ["| measured | against | ratio |", "|---|---|--:|"]
+    return "\n".join([*head, *rows, "", describe_measurement(record)])
+
+
+def describe_measurement(record: Record) -> str:
+    """When, on what and by which command it was measured, in Markdown."""
     versions = {"usbench": record.code.version, **record.versions}
     hardware = [record.processor, *filter(None, [record.gpu]), f"{record.cores} cores"]
     how = (
         f"{record.date}, {', '.join(hardware)}, load {record.load:.1f} before the start; "
         f"{', '.join(f'{name} {version}' for name, version in versions.items())}:"
     )
-    return "\n".join(
-        [
-            "| measured | against | ratio |",
-            "|---|---|--:|",
-            *rows,
-            "",
-            textwrap.fill(how, WIDTH, break_long_words=False, break_on_hyphens=False),
-            f"\n```bash\n{format_command(record)}\n```",
-        ]
-    )
+    text = textwrap.fill(how, WIDTH, break_long_words=False, break_on_hyphens=False)
+    return f"{text}\n\n```bash\n{format_command(record)}\n```"
 
 
 def format_ratio(ratio: float) -> str:

@@ -13,7 +13,6 @@ from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 Task = Literal["detect", "segment", "landmark"]
 Split = Literal["train", "val", "test"]
@@ -142,6 +141,8 @@ def curve_through(knots: NDArray[np.floating], step: float = 1.0) -> NDArray[np.
     chord = chord[distinct]
     if len(points) == 1:
         return points
+    from scipy.interpolate import CubicSpline  # slow to import, and only curves need it
+
     curve = CubicSpline(chord, points, bc_type="natural")
     dense = curve(np.linspace(0, chord[-1], max(2, int(np.ceil(chord[-1] * 8 / step)) + 1)))
     return resample_curve(dense, step)

@@ -35,8 +35,11 @@ def test_every_view_s_predictions_give_the_same_scores_again(view, compose, tmp_
     assert result.to_json() == before.to_json()
     assert encode_cases(cases) == path.with_name(before.cases).read_bytes()
     figure = before.scores[before.primary.name]
-    assert figure.value is not None and figure.groups >= 5
-    assert figure.low <= figure.value <= figure.high
+    assert figure.value is not None
+    if figure.low is None:
+        assert figure.groups < 5  # of the smallest class
+    else:
+        assert figure.low <= figure.value <= figure.high
 
 
 def test_a_whole_folder_is_left_as_it_was_where_nothing_changed(run):
@@ -141,7 +144,7 @@ def test_average_precision_too_unless_boxes_are_matched_otherwise_now(
         is_halved = name.startswith("map50") or name == "map75"
         expected = figure.value / 2 if is_halved else figure.value
         assert new.scores[name].value == pytest.approx(expected), name
-    assert new.scores["map50_95"].low == pytest.approx(old.scores["map50_95"].low / 2)
+    assert new.scores["map50_95"].se == pytest.approx(old.scores["map50_95"].se / 2)
     assert load_cases(path) and new.protocol.target_score == old.protocol.target_score
 
 

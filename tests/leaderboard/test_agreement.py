@@ -3,27 +3,30 @@ are called different."""
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.stats import t as student
 
 from usbench.leaderboard.agreement import judge_agreement
-from usbench.leaderboard.build import figure_error
-from usbench.leaderboard.rows import Agreement
-from usbench.metrics.bootstrap import draw, percentile_interval, resample_means
+from usbench.leaderboard.rows import Agreement, figure_error
+from usbench.metrics.bootstrap import draw, resample_means
 from usbench.metrics.scores import Figure
 
 
 def test_the_standard_error_by_hand():
-    """An interval of ± 1.96 over 2 groups: the bootstrap's SE is 1, too narrow by √(1/2)."""
-    figure = Figure(0.0, 1, low=-1.959963984540054, high=1.959963984540054, groups=2)
+    """The bootstrap's SE is 1 over 2 groups, too narrow by √(1/2)."""
+    figure = Figure(0.5, 1, low=0.1, high=0.9, method="logit-t", groups=2, se=1.0, df=1)
     assert figure_error(figure) == pytest.approx(2**0.5)
+    assert figure_error(dataclasses.replace(figure, method="bound")) is None
+    assert figure_error(dataclasses.replace(figure, method="percentile", se=None, df=None)) is None
 
 
 def test_by_hand():
     """SE_cluster .003 in 9 groups, seeds .50 and .52 (SD .01414): SE² = 2·9e-6 + 2·2e-4; ours −
     theirs = .1."""
-    agreement = judge_agreement([0.50, 0.52], [0.003, 0.003], 9, 0.41, 0.02)
+    agreement = judge_agreement([0.50, 0.52], [0.003, 0.003], 9, 8, 0.41, 0.02)
     se, freedom = (18e-6 + 4e-4) ** 0.5, (18e-6 + 4e-4) ** 2 / (18e-6**2 / 8 + 4e-4**2 / 1)
     wide = student.ppf(0.975, freedom) * se
     assert agreement.low == pytest.approx(0.1 - wide) and agreement.high == pytest.approx(
@@ -46,7 +49,7 @@ def test_by_hand():
     ],
 )
 def test_verdicts(values, published, verdict):
-    agreement = judge_agreement(values, [0.001] * len(values), 40, published, 0.02)
+    agreement = judge_agreement(values, [0.001] * len(values), 40, 39, published, 0.02)
     assert agreement.verdict == verdict and (verdict != "can't tell" or "95 %" in agreement.reason)
     assert agreement.low <= sum(values) / len(values) - published <= agreement.high
 
@@ -56,7 +59,8 @@ def test_verdicts(values, published, verdict):
     [
         ({"groups": 5}, "5 groups"),
         ({"values": [0.5], "errors": [0.01]}, "1 seed"),
-        ({"errors": [0.01, None, 0.01]}, "no interval"),
+        ({"errors": [0.01, None, 0.01]}, "no standard error"),
+        ({"df": None}, "no standard error"),
         ({"tolerance": None}, "no δ for a distance"),
     ],
 )
@@ -65,6 +69,7 @@ def test_what_forbids_a_verdict(changes, reason):
         "values": [0.5, 0.5, 0.5],
         "errors": [0.01] * 3,
         "groups": 20,
+        "df": 19,
         "published": 0.9,
         "tolerance": 0.02,
     }
@@ -88,18 +93,18 @@ def test_equal_models_on_six_animals_are_rarely_called_different(seeds, shared):
         animals, theirs = rng.normal(0.6, 0.05, (2, 6))
         frames = np.repeat(animals, 110) + rng.normal(0, 0.1, 660)
         trained = [frames + rng.normal(0, 0.01) for _ in range(seeds)]
-        intervals = [
-            percentile_interval(resample_means(values, draws), 6) for values in trained[:1]
-        ] * seeds  # a shift moves both ends
-        figures = [Figure(0.0, 1, low=each.low, high=each.high, groups=6) for each in intervals]
-        errors = list(map(figure_error, figures))
+        spread = resample_means(trained[0], draws)  # a shift doesn't change it
+        figure = Figure(
+            0.5, 1, low=0.0, high=1.0, method="logit-t", se=float(spread.std(ddof=1)), df=5
+        )
+        errors = [figure_error(figure)] * seeds
         other = (
             np.repeat(animals if shared else theirs, 110)
             + rng.normal(0, 0.1, 660)
             + rng.normal(0, 0.01)
         )
         agreement = judge_agreement(
-            [values.mean() for values in trained], errors, 6, other.mean(), 0.02
+            [values.mean() for values in trained], errors, 6, 5, other.mean(), 0.02
         )
         called += agreement.verdict in ("higher", "lower")
     assert called / trials < (0.05 if shared else 0.08)

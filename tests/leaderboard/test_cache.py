@@ -147,16 +147,14 @@ def test_ranks_are_those_of_a_comparison(place):
     folder = Path(place[1])
     results = store.load_results(folder, phantom=True)
     rows = ranking.rank_rows(build_rows(results, []), results, folder)
-    models, groups, _ = comparison.load_models(
-        [store.result_path(folder, result) for result in results]
-    )
-    compared = comparison.compare_models(models, groups, True)
+    loaded = comparison.load_models([store.result_path(folder, result) for result in results])
+    compared = comparison.compare_models(loaded.models, loaded.groups, True)
     ranked = {row.name: row for row in rows if row.rank}
     assert {row.model: row.rank for row in ranked.values()} == dict(
         zip(compared.models, compared.ranks, strict=True)
     )
-    assert {row.resolution for row in ranked.values()} == {compared.resolution}
-    assert {row.significant_from for row in ranked.values()} == {compared.significant_from}
+    assert {row.resolution for row in ranked.values()} == {compared.pairs[0].resolution}
+    assert {row.significant_from for row in ranked.values()} == {compared.pairs[0].significant_from}
     assert {row.compared_groups for row in ranked.values()} == {compared.groups}
 
 

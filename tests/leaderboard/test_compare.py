@@ -17,6 +17,7 @@ from usbench.leaderboard import comparison
 from usbench.leaderboard.build import build_rows
 from usbench.metrics import paired
 from usbench.metrics.bootstrap import draw
+from usbench.results.format import format_with_interval
 from usbench.results.store import load_cases, load_result, load_results, save_result
 
 
@@ -81,7 +82,7 @@ def test_a_third_model_that_overpredicts_changes_no_pair():
     expected = comparison.compare_models(two, groups, True)
     actual = comparison.compare_models(three, groups, True)
     assert expected.pairs[0].value == pytest.approx(16 / 18 - 12 / 18)
-    assert expected.pairs[0] == actual.pairs[0] and expected.values == actual.values[:2]
+    assert expected.pairs[0] == actual.pairs[0] and expected.models == actual.models[:2]
 
 
 def test_only_points_count_among_landmarks():
@@ -255,20 +256,20 @@ def test_models_are_the_rows_of_the_leaderboard(variants, tmp_path):
     results = load_results(tmp_path / "results")
     rows = [row.name for row in build_rows(results, []) if row.reporting]
     assert sorted(rows) == ["unet", "unet · epochs=4", "unet · epochs=8"]
-    models, _, _ = comparison.load_models(variants)
+    models = comparison.load_models(variants).models
     names = ["unet · epochs=8", "unet · epochs=4", "unet"]
     assert [model.name for model in models] == names
     assert [len(model.sums) for model in models] == [2, 1, 1]
 
 
 def test_a_name_is_that_of_the_leaderboard_whatever_it_is_compared_with(variants):
-    models, _, _ = comparison.load_models([variants[2], variants[3]])
+    models = comparison.load_models([variants[2], variants[3]]).models
     assert [model.name for model in models] == ["unet · epochs=4", "unet"]
 
 
 def test_rows_that_differ_in_their_recipe_have_it_in_their_name(variants):
     variants[2].unlink()
-    models, _, _ = comparison.load_models([variants[0], variants[1], variants[3]])
+    models = comparison.load_models([variants[0], variants[1], variants[3]]).models
     assert [model.name for model in models] == ["unet · quick", "unet · standard"]
 
 
@@ -294,13 +295,14 @@ def test_figures_are_written_as_on_the_leaderboard(variants, capsys):
     """It wrote 0.680 where every other table has .680."""
     assert compare.main([str(variants[0]), str(variants[2])]) == 0
     output = capsys.readouterr().out
-    value = load_result(variants[0]).scores["dice"].value
-    assert f"{value:.3f}"[1:] in output and " 0." not in output and "+0." not in output
+    figure = load_result(variants[2]).scores["dice"]
+    assert format_with_interval(figure, "dice").replace(" ", "") in output.replace(" ", "")
+    assert " 0." not in output and "+0." not in output
 
 
 def test_a_damaged_result_that_is_not_compared_does_not_matter(variants):
     variants[2].write_text("{")
-    models, _, _ = comparison.load_models([variants[0], variants[3]])
+    models = comparison.load_models([variants[0], variants[3]]).models
     assert [model.name for model in models] == ["unet · quick", "unet · standard"]
 
 

@@ -32,8 +32,9 @@ from usbench.results.store import save_result
 
 
 def figure(value, low=None, high=None):
-    method = None if low is None else "percentile"
-    content = {"value": value, "low": low, "high": high, "method": method, "n": 40, "groups": 30}
+    content = {"value": value, "low": low, "high": high, "method": None, "n": 40, "groups": 30}
+    if low is not None:
+        content |= {"method": "logit-t", "se": (high - low) / 4, "df": 29}
     return {**content, "reason": "no image has the class"} if value is None else content
 
 
@@ -216,11 +217,10 @@ def test_a_seed_that_is_undefined_leaves_the_mean_undefined():
 
 
 def test_two_seeds_have_two_spreads_that_stand_apart():
-    """SD over the seeds: √(.05² + .05²) = .0707. SE over 30 groups of each: its interval's half /
-    1.96 · √(30 / 29); together the root mean square of .0196 / 1.96 and .0392 / 1.96 times that,
-    .0161."""
-    first = make_result(0.6, scores={"dice": figure(0.6, 0.5804, 0.6196)})
-    second = make_result(0.7, 1, scores={"dice": figure(0.7, 0.6608, 0.7392)})
+    """SD over the seeds: √(.05² + .05²) = .0707. SE over 30 groups: the root mean square of the
+    bootstraps' .01 and .02, times √(30 / 29): .0161."""
+    first = make_result(0.6, scores={"dice": figure(0.6, 0.58, 0.62)})
+    second = make_result(0.7, 1, scores={"dice": figure(0.7, 0.66, 0.74)})
     all_rows = rows([first, second], [])
     assert "| 2 (SD .071) | 30 (SE .016) |" in to_markdown(all_rows, [])
     (line,) = csv.DictReader(io.StringIO(to_csv(all_rows)))
@@ -355,7 +355,8 @@ def test_the_difference_is_taken_under_the_published_protocol_only():
     text = to_markdown(all_rows, [])
     assert "+.012 (U-Net .553)" not in text and "+.012 (U-Net)" in text
     assert (
-        "| ≠ protocol: can't tell |" in text and "+.012 (U-Net): can't tell (no interval)" in text
+        "| ≠ protocol: can't tell |" in text
+        and "+.012 (U-Net): can't tell (no standard error)" in text
     )
 
 

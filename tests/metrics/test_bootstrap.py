@@ -1,4 +1,4 @@
-"""Cluster bootstrap: by hand, against resampling done the long way, and its warnings for few groups."""
+"""Cluster bootstrap: by hand, and against resampling done the long way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from usbench.metrics import mask_protocols
-from usbench.metrics.bootstrap import draw, percentile_interval, resample_means, resample_sums
+from usbench.metrics.bootstrap import draw, resample_means, resample_sums
 
 GROUPS = ["pig 2", "pig 2", "pig 1", "pig 3", "pig 2", "pig 1"]
 
@@ -55,51 +55,25 @@ def test_weighting_is_listing_the_cases_again(groups, seed, data):
     )
 
 
-def test_the_interval_is_the_percentiles():
-    actual = percentile_interval(np.arange(1001.0), 12)
-    assert (actual.low, actual.high) == pytest.approx((25, 975)) and actual.reason is None
+def test_more_resamples_begin_with_the_same_ones():
+    draws = draw(GROUPS)
+    assert np.array_equal(draws.for_tails().weights[:1000], draws.weights)
+    assert len(draws.for_tails().weights) == 10_000
 
 
-@pytest.mark.parametrize(
-    ("groups", "undefined", "there", "says"),
-    [
-        (4, 0, False, "at least 5 groups, got 4"),
-        (5, 0, True, "rough: 5 groups"),
-        (9, 0, True, "fewer than 10"),
-        (10, 0, True, None),
-        (20, 50, True, None),
-        (20, 51, False, "undefined in 51 of 1000 resamples"),
-    ],
-)
-def test_few_groups_and_lost_resamples(groups, undefined, there, says):
-    resampled = np.concatenate([np.full(undefined, np.nan), np.linspace(0, 1, 1000 - undefined)])
-    actual = percentile_interval(resampled, groups)
-    assert (actual.low is not None) == there
-    assert actual.reason is None if says is None else says in str(actual.reason)
+def test_single_groups_and_all_others():
+    draws = draw(GROUPS)
+    assert draws.single_groups(slice(1, 3)).weights.tolist() == [[0, 1, 0], [0, 0, 1]]
+    assert draws.without_groups(slice(1, 3)).weights.tolist() == [[1, 0, 1], [1, 1, 0]]
+    assert draws.all_cases().weights.tolist() == [[1, 1, 1]]
 
 
-def test_groups_widen_the_interval():
-    """25 animals × 20 frames with equal spread between and within: frames taken as independent are
-    far too sure.
-    """
-    rng = np.random.default_rng(0)
-    animal = np.repeat(np.arange(25), 20)
-    values = rng.normal(0, 1, 25)[animal] + rng.normal(0, 1, 500)
-
-    def width(groups: list[str]) -> float:
-        actual = percentile_interval(resample_means(values, draw(groups)), len(set(groups)))
-        assert actual.low is not None and actual.high is not None
-        return actual.high - actual.low
-
-    assert width([str(a) for a in animal]) > 2.5 * width([str(n) for n in range(500)])
-
-
-def test_masks_get_intervals_in_each_order_of_averaging():
+def test_masks_get_standard_errors_in_each_order_of_averaging():
     rng = np.random.default_rng(1)
     table = rng.integers(0, 50, (40, 2, 3))
     table[:, 1] *= rng.random((40, 1)) < 0.5  # the second class is often absent
     known = np.ones((40, 2), bool)
-    draws = draw([str(n // 2) for n in range(40)], 5)
+    draws = draw([str(n // 2) for n in range(40)], 50)
     for name in ("usbench", "image-first", "pooled", "kidneyus"):
         rule = mask_protocols.find_protocol(name)
         figure, _ = mask_protocols.average_measure(rule.dice, rule.order, table, known, draws)
@@ -111,5 +85,4 @@ def test_masks_get_intervals_in_each_order_of_averaging():
                     rule.dice, rule.order, listed, np.ones((len(listed), 2), bool)
                 )[0].value
             )
-        low, high = np.quantile(np.array(resampled, float), [0.025, 0.975])
-        assert (figure.low, figure.high) == pytest.approx((low, high)), name
+        assert figure.se == pytest.approx(np.std(np.array(resampled, float), ddof=1)), name

@@ -145,13 +145,13 @@ def test_every_figure_has_its_interval():
     [(4, "no interval: expected at least 5 groups, got 4"), (9, "rough: 9 groups"), (11, None)],
 )
 def test_few_groups(groups, message):
-    figure = scored(random_pairs(0, 40), groups=groups).protocol.scores["map50_95"]
+    figure = scored(random_pairs(0, 40), groups=groups).protocol.scores["f1"]
     assert (figure.low is None) == (groups < 5)
     assert figure.interval is None if message is None else figure.interval.startswith(message)
 
 
-def test_a_class_that_is_rare_has_no_interval_and_the_mean_has():
-    """Of 12 images one has class b: it is of one group."""
+def test_a_class_that_is_rare_has_no_interval_and_neither_has_the_mean():
+    """Of 12 images one has class b: it is of one group, from which no spread can be known."""
     pairs = [
         (draw_target(SQUARE), draw_prediction((*SQUARE, 0.9), (*AWAY, 0.95))) for _ in range(11)
     ]
@@ -164,7 +164,9 @@ def test_a_class_that_is_rare_has_no_interval_and_the_mean_has():
         and rare.interval == "no interval: expected at least 5 groups, got 1"
         and (rare.n, rare.groups) == (1, 1)
     )
-    assert protocol.scores["map50_95"].low is not None
+    mean = protocol.scores["map50_95"]
+    assert mean.low is None and (mean.n, mean.groups) == (1, 1)
+    assert protocol.per_class["a"]["map50_95"].low is not None
 
 
 def test_false_alarms_of_four_empty_images_have_no_interval():
@@ -178,7 +180,7 @@ def test_false_alarms_of_four_empty_images_have_no_interval():
     counts = {name: (figure.n, figure.groups) for name, figure in protocol.scores.items()}
     assert counts["map50_95"] == counts["recall"] == counts["sens_fppi_1"] == (36, 36)
     assert counts["precision"] == counts["f1"] == counts["ece"] == (36, 36)
-    assert counts["auroc_image"] == (40, 40)
+    assert counts["auroc_image"] == (40, 4)  # the groups of the rarer kind
     assert counts["map_small"] == (36, 36) and counts["map_large"] == (0, 0)
 
 

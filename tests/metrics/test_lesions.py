@@ -154,7 +154,7 @@ def test_the_best_confidence_is_the_best_of_all(seed):
     f1 = {
         float(score): detection_figures.box_rates(
             detection_figures.count_boxes(actual, score).sum(axis=0)
-        )["f1"]
+        )[2]
         for score in actual.score
     }
     assert best == min(score for score in f1 if f1[score] == max(f1.values())) and f1[best] > 0

@@ -102,7 +102,7 @@ def test_the_error_of_a_confidence_that_is_too_low(run, sure, tmp_path):
     scores = scoring.score(run.metric, read_predictions(tmp_path, "test", test))
     figure = scores.protocol.scores["ece"]
     assert figure.value == pytest.approx(1 - sure, abs=1e-6)
-    assert figure.low == pytest.approx(1 - sure, abs=1e-6) == figure.high
+    assert figure.low <= figure.value <= figure.high and figure.method == "bound"
     assert all(
         figures["ece"].value == pytest.approx(1 - sure, abs=1e-6)
         for figures in scores.protocol.per_class.values()

@@ -4,13 +4,14 @@ ranks and ties.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 
 from tests.helpers.drawn_boxes import Pairs, random_pairs
-from usbench.metrics import box_protocols, paired
+from usbench.metrics import box_protocols, intervals, paired
 from usbench.metrics.bootstrap import Draws, draw
 from usbench.metrics.detect_scorer import DetectScorer, matches_from_cases
 from usbench.metrics.paired import ComparedModel, Difference, MapScores, MeanScores
@@ -71,7 +72,8 @@ def test_all_swaps_of_six_groups_by_hand():
     draws = draw(list("abcdef"))
     actual = compare_pair(model("a", *[1.0] * 6), model("b", *[0.0] * 6), draws)
     assert actual.value == 1 and actual.p == pytest.approx(2 / 64)
-    assert (actual.low, actual.high) == (1, 1) and "6 groups" in actual.reason
+    assert (actual.low, actual.high) == pytest.approx((2 * 0.025 ** (1 / 6) - 1, 1))
+    assert actual.method == "bound" and "6 groups" in actual.reason
     mixed = compare_pair(model("a", 1, 1, 1, 0, 0, 0), model("b", 0, 0, 0, 1, 1, 1), draws)
     assert mixed.value == 0 and mixed.p == 1
 
@@ -178,8 +180,7 @@ def test_the_score_of_boxes_is_the_mean_over_seeds_and_resamples_are_those_of_th
     assert compare_pair(model, model, draws).p == 1
     alone = curves("b", pairs)
     actual = box_protocols.score_pairs(pairs, list("abc"), draws=draws).scores["map50_95"]
-    low, high = np.quantile(alone.scores(draws), [0.025, 0.975])
-    assert (low, high) == pytest.approx((actual.low, actual.high))
+    assert np.std(alone.scores(draws), ddof=1) == pytest.approx(actual.se)
 
 
 def test_the_case_table_holds_the_matches():
@@ -204,7 +205,40 @@ def test_holm_by_hand():
 
 
 def pair(first: str, second: str, value: float, p: float | None) -> Difference:
-    return Difference(first, second, value, None, None, 0.1, p)
+    return Difference(first, second, value, None, None, 0.1, 5, p)
+
+
+def test_the_sizes_that_a_test_can_show_by_hand():
+    """SE .1 by the bootstrap of 6 groups: t.975(5) = 2.5706, t.80(5) = .91954, √(6/5) = 1.09545."""
+    actual = pair("a", "b", 0.3, None)
+    assert actual.significant_from == pytest.approx(0.1 * 2.5706 * 1.09545, abs=1e-5)
+    assert actual.resolution == pytest.approx(0.1 * (2.5706 + 0.91954) * 1.09545, abs=1e-5)
+
+
+def test_a_difference_in_distance_is_expanded_percentiles():
+    rng = np.random.default_rng(0)
+    first, second = (
+        dataclasses.replace(model(name, *rng.gamma(2, 3, 12)), scale="unbounded") for name in "ab"
+    )
+    draws = draw(list("abcdefghijkl"))
+    actual = compare_pair(first, second, draws)
+    resampled = (first.scores(draws.for_tails()) - second.scores(draws.for_tails())).tolist()
+    ends = intervals.expanded_percentiles(np.array(resampled), 11)
+    assert actual.method == "expanded-percentile" and (actual.low, actual.high) == ends
+
+
+def test_a_difference_of_means_over_classes_has_the_groups_of_the_smallest_class():
+    """The second class is in 5 of 12 groups, and in four there is no interval."""
+    rng = np.random.default_rng(0)
+    for rare, says in ((5, "rough: 5 groups"), (4, "no interval: expected at least 5 groups")):
+        models = []
+        for name in "ab":
+            values = rng.random((1, 12, 2))
+            counts = np.ones_like(values)
+            counts[:, rare:, 1] = 0
+            models.append(MeanScores(name, values * counts, counts))
+        actual = compare_pair(*models, draw(list("abcdefghijkl")))
+        assert says in actual.reason and actual.p is not None and actual.df <= 11
 
 
 @pytest.mark.parametrize("higher", [True, False])

@@ -40,7 +40,7 @@ def test_figures_by_hand():
     assert area.value == pytest.approx(30 / 35) and area.low < area.value <= area.high <= 1
     # at .5: 6 found, 4 of them right, 5 present: 8 / 11
     assert case_figures.f1_figure(scores, present, 0.5, draws, "").value == pytest.approx(8 / 11)
-    mean = case_figures.mean_figure(scores, draws, "")
+    mean = case_figures.mean_figure(scores, draws, "", "share")
     assert (
         mean.value == pytest.approx(np.mean(scores))
         and mean.low < mean.value < mean.high
@@ -51,12 +51,14 @@ def test_figures_by_hand():
     assert (median.value, median.low, median.interval) == (0.45, None, "no interval: a median")
 
 
-@pytest.mark.parametrize("figure", [case_figures.mean_figure, case_figures.sd_figure])
-def test_nothing_has_no_figure_but_a_reason(figure):
-    assert (
-        figure([], draw([]), "nothing").reason == "nothing"
-        and case_figures.median_figure([], draw([]), "none").reason == "none"
-    )
+def test_nothing_has_no_figure_but_a_reason():
+    draws = draw([])
+    figures = [
+        case_figures.mean_figure([], draws, "none", "share"),
+        case_figures.sd_figure([], draws, "none"),
+        case_figures.median_figure([], draws, "none"),
+    ]
+    assert [figure.reason for figure in figures] == ["none"] * 3
 
 
 def test_one_kind_only_has_no_area():

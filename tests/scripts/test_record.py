@@ -13,14 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from scripts import record
+from scripts import bench_coverage, record
 from scripts.record import Ratio, Record
 from tests.helpers.paths import ROOT
 from usbench.results.result import Code
 
 SCRIPTS = ROOT / "scripts"
-PAGE = (SCRIPTS / "README.md").read_text("utf-8")
-BLOCKS = {block[1]: block[0] for block in record.BLOCK.finditer(PAGE)}
+PAGES = {  # page → what makes its tables
+    SCRIPTS / "README.md": record.format_record,
+    bench_coverage.PAGE: bench_coverage.format_coverage,
+}
+BLOCKS = {
+    block[1]: block[0] for page in PAGES for block in record.BLOCK.finditer(page.read_text("utf-8"))
+}
 RECORDED = {path.stem for path in (SCRIPTS / "records").glob("*.json")}
 BENCHMARKS = sorted(path.stem for path in SCRIPTS.glob("bench_*.py"))
 
@@ -56,9 +61,11 @@ EMPTY = "# Title\n\n{}\n\n<!-- bench_other -->\nNot recorded yet.\n<!-- /bench_o
 # ---- the page of this repository
 
 
-def test_every_table_is_its_record_s():
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+def test_every_table_is_its_record_s(page):
     """Else run a benchmark with --record: it writes both."""
-    assert record.fill_page(PAGE, SCRIPTS / "records") == PAGE
+    text = page.read_text("utf-8")
+    assert record.fill_page(text, SCRIPTS / "records", PAGES[page]) == text
 
 
 def test_a_block_without_a_record_says_so():
@@ -168,5 +175,6 @@ def test_a_benchmark_records_itself(tmp_path):
         "as many evaluations of the fastest, extrapolated",
     ]
     page = (copy / "README.md").read_text()
-    assert page == record.fill_page(page, copy / "records") != PAGE
+    before = (SCRIPTS / "README.md").read_text("utf-8")
+    assert page == record.fill_page(page, copy / "records") != before
     assert "| pycocotools |" in page

@@ -9,6 +9,7 @@ predictions. Masks are compared by Dice, boxes by mAP50-95, landmarks by radial 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from usbench.cli.options import Options, make_parser, run_verb, write_json
@@ -17,8 +18,9 @@ from usbench.io.console import say, table, warn
 from usbench.io.numbers import format_count, format_decimals
 from usbench.leaderboard.comparison import DESCRIPTIONS, Comparison, compare_models, load_models
 from usbench.leaderboard.legend import describe_resolution, describe_smallest_p
+from usbench.leaderboard.rows import RowScore
 from usbench.metrics import paired
-from usbench.metrics.bootstrap import FEW_GROUPS
+from usbench.metrics.intervals import FEW_GROUPS
 from usbench.results.format import UNDEFINED, USUAL_SCORES, format_value
 from usbench.results.result import Result
 from usbench.results.store import resolve_result
@@ -27,24 +29,27 @@ from usbench.results.store import resolve_result
 def compare(options: Options) -> None:
     """Load, compare, show, write."""
     paths = [resolve_result(name, options.results) for name in options.result]
-    models, groups, result = load_models(paths)
-    if len(models) < 2:
+    loaded = load_models(paths)
+    if len(loaded.models) < 2:
         raise ConfigError(
             "expected at least two models, got one (seeds of one recipe are one model)"
         )
-    assert result.primary is not None, "a finished result has a primary score"
-    comparison = compare_models(models, groups, result.primary.higher_is_better)
-    show_comparison(comparison, result)
-    write_json(options.json, to_json(comparison, result))
+    primary = loaded.first.primary
+    assert primary is not None, "a finished result has a primary score"
+    comparison = compare_models(loaded.models, loaded.groups, primary.higher_is_better)
+    show_comparison(comparison, loaded.scores, loaded.first)
+    write_json(options.json, to_json(comparison, loaded.scores, loaded.first))
 
 
-def to_json(comparison: Comparison, result: Result) -> dict[str, object]:
-    """The comparison as JSON's data. result: one of those that were compared."""
+def to_json(
+    comparison: Comparison, scores: Mapping[str, RowScore], result: Result
+) -> dict[str, object]:
+    """The comparison as JSON's data. scores: of each model. result: one that was compared."""
     models, pairs = [], []
-    columns = (comparison.models, comparison.ranks, comparison.values, comparison.intervals)
-    for name, rank, value, interval in zip(*columns, strict=True):
-        bounds = {"low": interval.low, "high": interval.high}
-        models.append({"name": name, "rank": rank, "value": value, **bounds})
+    for name, rank in zip(comparison.models, comparison.ranks, strict=True):
+        score = scores[name]
+        figures = {"value": score.value, "low": score.low, "high": score.high}
+        models.append({"name": name, "rank": rank, **figures})
     for pair, holm in zip(comparison.pairs, comparison.corrected, strict=True):
         pairs.append({**asdict(pair), "holm": holm})
     return {
@@ -54,21 +59,20 @@ def to_json(comparison: Comparison, result: Result) -> dict[str, object]:
         "description": DESCRIPTIONS[result.task],
         "models": models,
         "pairs": pairs,
-        "significant_from": comparison.significant_from,
-        "resolution": comparison.resolution,
+        "significant_from": comparison.pairs[0].significant_from,
+        "resolution": comparison.pairs[0].resolution,
         "smallest_p": paired.smallest_corrected_p(comparison.groups, len(comparison.models)),
     }
 
 
-def show_comparison(comparison: Comparison, result: Result) -> None:
-    """Two tables, and what they rest on."""
+def show_comparison(comparison: Comparison, scores: Mapping[str, RowScore], result: Result) -> None:
+    """Two tables, and what they rest on; arguments as for `to_json`."""
     score = USUAL_SCORES[result.task][0]  # that models are compared by
     models, differences = [], []
-    columns = (comparison.ranks, comparison.models, comparison.values, comparison.intervals)
-    for (first, last), name, value, interval in zip(*columns, strict=True):
+    for (first, last), name in zip(comparison.ranks, comparison.models, strict=True):
         rank = str(first) if first == last else f"{first}–{last}"
-        ends = format_ends(interval.low, interval.high, score)
-        models.append([rank, name, format_value(value, score), ends])
+        ends = format_ends(scores[name].low, scores[name].high, score)
+        models.append([rank, name, format_value(scores[name].value, score), ends])
     title = f"{result.dataset} · {result.task}: {format_count(comparison.groups, 'group')}"
     table(title, ["rank", "model", score, "95 %"], models)
     for pair, holm in zip(comparison.pairs, comparison.corrected, strict=True):
@@ -80,8 +84,8 @@ def show_comparison(comparison: Comparison, result: Result) -> None:
         difference = format_value(pair.value, score, sign="+")
         differences.append([f"{pair.first} − {pair.second}", difference, ends, *p_values, verdict])
     table("differences", ["pair", "difference", "95 %", "p", "Holm", "verdict"], differences)
-    sizes = comparison.significant_from, comparison.resolution
-    say(describe_resolution(*sizes, score))
+    best_two = comparison.pairs[0]
+    say(describe_resolution(best_two.significant_from, best_two.resolution, score))
     impossible = describe_smallest_p(comparison.groups, len(comparison.models))
     if impossible:
         say(impossible)

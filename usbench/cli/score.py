@@ -32,7 +32,7 @@ from usbench.errors import ConfigError
 from usbench.evaluate import coco, external, files
 from usbench.io.console import say, track, warn
 from usbench.io.numbers import format_count
-from usbench.metrics.bootstrap import MIN_GROUPS
+from usbench.metrics.intervals import MIN_GROUPS
 from usbench.metrics.pairs import IN_MM, SCORERS, TWO_LENGTHS, is_spacing
 from usbench.metrics.scores import Figures, ProtocolScores, Scorer, Scores
 from usbench.results.build import report_scores

@@ -19,9 +19,10 @@ from usbench.errors import ConfigError
 from usbench.io.console import track
 from usbench.io.files import file_sha256
 from usbench.metrics.bootstrap import draw, resample_means
+from usbench.metrics.intervals import measure_spread
 from usbench.metrics.mask_overlap import dice, stack_counts
 from usbench.metrics.ratios import mean_defined
-from usbench.metrics.scores import Figure, ProtocolScores, Scores, class_mean
+from usbench.metrics.scores import ProtocolScores, Scores, class_figures, class_mean
 from usbench.metrics.segment_scorer import SegmentScorer
 from usbench.results.build import build_result, report_scores
 from usbench.results.format import format_with_interval
@@ -109,18 +110,14 @@ def add_both_drawn(protocol: ProtocolScores, scorer: SegmentScorer) -> ProtocolS
     draws = draw(scorer.groups)
     both = (table[..., 0] + table[..., 1] > 0) & (table[..., 0] + table[..., 2] > 0)
     values = np.where(both, dice(table), np.nan)
-    resampled = resample_means(values, draws)
+    spread = measure_spread(lambda draws: resample_means(values, draws), draws, "share")
+    class_means = np.array([mean_defined(column) for column in values.T])
+    reason = "no image where both have drawn it"
+    figures = class_figures(class_means, both, reason, spread, draws)
     per_class = dict(protocol.per_class)
-    for c, name in enumerate(scorer.classes):
-        figure = Figure.of(
-            float(mean_defined(values[:, c])),
-            both[:, c],
-            "no image where both have drawn it",
-            resampled[:, c],
-            draws,
-        )
+    for name, figure in zip(scorer.classes, figures, strict=True):
         per_class[name] = {**per_class[name], BOTH: figure}
-    total = class_mean(mean_defined(values, 0), both, resampled=resampled, draws=draws)
+    total = class_mean(mean_defined(values, 0), both, spread=spread, draws=draws)
     return replace(protocol, scores={**protocol.scores, BOTH: total}, per_class=per_class)
 
 

@@ -20,7 +20,7 @@ from usbench.io.files import file_sha256
 from usbench.metrics import detect_scorer, segment_scorer
 from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO
 from usbench.metrics.mask_protocols import MASK_PROTOCOLS
-from usbench.metrics.scores import Figures, ProtocolScores, Scores
+from usbench.metrics.scores import Figure, Figures, ProtocolScores, Scores
 from usbench.results import scoring, store
 from usbench.results.build import build_result, report_scores
 from usbench.results.predictions import StoredPredictions, prediction_files, read_predictions
@@ -152,11 +152,11 @@ def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | Non
     Returns:
         None where the table doesn't suffice.
     """
-    if result.cases is None or "task" not in result.config:
+    if result.cases is None or not (result.origin == "baseline" or "task" in result.config):
         return None
     rows = store.read_cases(path, result)
     scores = scores_from_cases(result, rows)
-    if scores is None:
+    if scores is None or not keeps_version(result, scores.protocol):
         return None
     if result.data.leakage:
         leaking = store.ids_in_table(result.data.leakage.images, result)
@@ -167,12 +167,28 @@ def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | Non
     description = describe_again(result, scores.protocol)
     new = report_scores(scores, result.primary.name, description)
     old = map(with_current_description, result.protocols[1:])
-    others = {protocol.name: protocol for protocol in old}
+    others = {
+        protocol.name: protocol.with_figures(lambda figures: merge_figures(figures, {}))
+        for protocol in old
+    }
     for protocol in new.protocols[1:]:
         others[protocol.name] = merge_protocols(others[protocol.name], protocol)
     cases = [{name: value or None for name, value in row.items()} for row in rows]
     first = merge_protocols(result.protocol, new.protocols[0])
     return build_result(result, replace(new, protocols=(first, *others.values()))), cases
+
+
+def keeps_version(result: Result, new: ProtocolScores) -> bool:
+    """Whether scores may stand under their version: a newer one, or the result's own figures.
+
+    Matches of an older version give its figures as long as nothing else changed since; then only
+    the intervals are new.
+    """
+    if new.version > result.protocol.version or new.name != COCO:
+        return True
+    return all(
+        is_same(result.scores[name].value, figure.value) for name, figure in new.scores.items()
+    )
 
 
 def describe_again(result: Result, new: ProtocolScores) -> str:
@@ -182,6 +198,8 @@ def describe_again(result: Result, new: ProtocolScores) -> str:
     """
     if new.version == result.protocol.version:
         return result.protocol.description
+    if result.origin == "baseline":  # no run made it
+        return new.description
     # The folders are unknown here, and so are the weights of older results.
     content = {"weights": None, **result.config}
     config = RunConfig.from_mapping(
@@ -198,9 +216,13 @@ def scores_from_cases(result: Result, rows: Sequence[Mapping[str, str]]) -> Scor
         all_native = {rule.name for rule in MASK_PROTOCOLS.values() if rule.is_native}
         native = [scores.name for scores in result.protocols if scores.name in all_native]
         return segment_scorer.from_cases(rows, classes, native) if name in native else None
-    if name == COCO and version >= BOX_PROTOCOLS[name].matched_since:
-        return detect_scorer.from_cases(rows, classes)
-    return None
+    if name != COCO:
+        return None
+    scores = detect_scorer.from_cases(rows, classes)
+    if version >= BOX_PROTOCOLS[name].matched_since:
+        return scores
+    # The table holds that version's matches.
+    return replace(scores, protocols=(replace(scores.protocol, version=version),))
 
 
 def merge_protocols(old: ProtocolScores, new: ProtocolScores) -> ProtocolScores:
@@ -217,19 +239,40 @@ def merge_protocols(old: ProtocolScores, new: ProtocolScores) -> ProtocolScores:
 
 
 def merge_figures(old: Figures, new: Figures) -> Figures:
-    """The new figures, and the old ones that the new ones lack.
+    """The new figures, and the old ones that the new ones lack, without percentile intervals.
 
     A number that didn't change keeps its digits, which a case table rounds.
     """
-    merged = {**old, **new}
+    merged = {**{name: drop_old_interval(figure) for name, figure in old.items()}, **new}
     for name in old.keys() & new.keys():
         numbers = {}
-        for field_name in ("value", "low", "high"):
+        for field_name in ("value", "low", "high", "se", "df"):
             before, now = getattr(old[name], field_name), getattr(new[name], field_name)
-            is_same = None not in (before, now) and math.isclose(before, now, rel_tol=ROUNDING)
-            numbers[field_name] = before if is_same else now
+            size = abs(new[name].value or 0)
+            numbers[field_name] = before if is_same(before, now, size) else now
         merged[name] = replace(new[name], **numbers)
     return merged
+
+
+def is_same(before: float | None, now: float | None, size: float = 0.0) -> bool:
+    """Whether two numbers are equal but for the rounding of a case table.
+
+    Args:
+        before: None where it is undefined.
+        now: likewise.
+        size: of the cases' values, which are rounded.
+    """
+    if before is None or now is None:
+        return before is now
+    return math.isclose(before, now, rel_tol=ROUNDING, abs_tol=ROUNDING * size)
+
+
+def drop_old_interval(figure: Figure) -> Figure:
+    """The figure without an interval by percentiles, as older versions computed it: too narrow."""
+    if figure.method != "percentile":
+        return figure
+    reason = "no interval: an older version computed it, and the case table doesn't suffice"
+    return replace(figure, low=None, high=None, method=None, interval=reason)
 
 
 def with_current_description(scores: ProtocolScores) -> ProtocolScores:
@@ -265,7 +308,7 @@ class RescoreReport:
 
 
 def rescore_all(folder: Path, runs: Path, phantom: bool) -> RescoreReport:
-    """Rescore every finished run of ours, and others' predictions; nothing is trained.
+    """Rescore every finished run of ours, baselines and others' predictions; nothing is trained.
 
     A result is rewritten only where something of it changes. Where its predictions or data are
     gone, it is scored from its case table as far as that suffices. Where that changes nothing, it
@@ -275,7 +318,7 @@ def rescore_all(folder: Path, runs: Path, phantom: bool) -> RescoreReport:
     report = RescoreReport()
     results = []
     for result in store.load_results(folder, phantom):
-        if result.is_done and result.origin in ("run", "external"):
+        if result.is_done and result.origin in ("run", "external", "baseline"):
             results.append(result)
     for result in track(results, "rescoring", len(results)):
         path = store.result_path(folder, result)

@@ -1,11 +1,11 @@
 """Our rows beside published ones: the difference and what it means, or what forbids one.
 
 The published number stands for one training scored on the same cases, so its error is taken as
-ours. SE of the difference = √(2 SE_cluster² + 2 SD_seed²). SE_cluster comes from our cluster
-bootstrap: half the 95 % interval over 1.96, times √(G / (G − 1)), by which a bootstrap of few
-groups is too narrow. SD_seed is the spread over our seeds. Intervals take Student's t with Welch
-and Satterthwaite's degrees of freedom (from G − 1 and seeds − 1), because six animals or two seeds
-are far from normal.
+ours. SE of the difference = √(2 SE_cluster² + 2 SD_seed²). SE_cluster is that of our cluster
+bootstrap, times √(G / (G − 1)), by which a bootstrap of few groups is too narrow, as in our
+intervals. SD_seed is the spread over our seeds. Intervals take Student's t with Welch and
+Satterthwaite's degrees of freedom (from those of the score and seeds − 1), because six animals or
+two seeds are far from normal.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from scipy.stats import t as student
-
 from usbench.leaderboard.rows import Agreement, Row, all_if_known
+from usbench.metrics.intervals import t_quantile
 from usbench.results.store import lower_is_better
 
 FEWEST_GROUPS, FEWEST_SEEDS = 6, 2
@@ -27,6 +26,7 @@ def judge_agreement(
     values: Sequence[float],
     errors: Sequence[float | None],
     groups: int,
+    df: float | None,
     published: float,
     tolerance: float | None,
 ) -> Agreement:
@@ -34,8 +34,9 @@ def judge_agreement(
 
     Args:
         values: our score for each seed.
-        errors: its SE_cluster for each seed; None where it has no interval.
+        errors: its SE_cluster for each seed; None where it has none.
         groups: number of groups G that the cases are of.
+        df: degrees of freedom of the errors; None where there are none.
         published: the published score.
         tolerance: δ; None where none is stated for such a score.
     """
@@ -44,21 +45,20 @@ def judge_agreement(
         "no δ for a distance": tolerance is None,
         f"{groups} groups": groups < FEWEST_GROUPS,
         "1 seed" if len(values) == 1 else f"{len(values)} seeds": len(values) < FEWEST_SEEDS,
-        "no interval": not known,
+        "no standard error": not known or df is None,
     }
     for reason, is_there in obstacles.items():
         if is_there:
             return Agreement("can't tell", reason)
-    assert tolerance is not None
+    assert tolerance is not None and df is not None
     mean = sum(values) / len(values)
     difference = mean - published
     cluster_variance = 2 * sum(error**2 for error in known) / len(known)
     seed_variance = 2 * sum((value - mean) ** 2 for value in values) / (len(values) - 1)
     se = math.sqrt(cluster_variance + seed_variance)
-    below = cluster_variance**2 / (groups - 1) + seed_variance**2 / (len(values) - 1)
+    below = cluster_variance**2 / df + seed_variance**2 / (len(values) - 1)
     freedom = (cluster_variance + seed_variance) ** 2 / below if below else math.inf
-    half_95 = float(student.ppf(0.975, freedom)) * se if se else 0.0
-    half_90 = float(student.ppf(0.95, freedom)) * se if se else 0.0
+    half_95, half_90 = (t_quantile(freedom, tail) * se if se else 0.0 for tail in (0.025, 0.05))
     low, high = difference - half_95, difference + half_95
     if abs(difference) + half_90 <= tolerance:
         return Agreement("agrees", "", low, high)
@@ -111,5 +111,7 @@ def compare_with_published(ours: Row, published: Sequence[Row], tolerance: float
     if mine.value is None or value is None:
         return row
     delta = None if lower_is_better(score) else tolerance
-    agreement = judge_agreement(all_if_known(mine.values), mine.errors, mine.groups, value, delta)
+    agreement = judge_agreement(
+        all_if_known(mine.values), mine.errors, mine.groups, mine.df, value, delta
+    )
     return replace(row, delta=mine.value - value, agreement=agreement)

@@ -31,12 +31,10 @@ from usbench.leaderboard.series import (
     shared_entries,
 )
 from usbench.leaderboard.settings import version_of
-from usbench.metrics.scores import Figure, ProtocolScores
+from usbench.metrics.scores import ProtocolScores
 from usbench.results.result import Result
 from usbench.results.store import lower_is_better
 from usbench.types import Task
-
-NORMAL = 1.959963984540054  # the 97.5 % quantile of the normal distribution
 
 
 def build_rows(
@@ -110,12 +108,12 @@ def our_row(series: Series, seeds: Sequence[SeedResult], tables: Sequence[Protoc
     result = first.result
     assert result.primary is not None, "a finished result has a primary score"
     shared_scores = shared_entries([table.scores for table in tables])
-    scores = dict(zip(shared_scores, map(join_figures, shared_scores.values()), strict=True))
+    scores = dict(zip(shared_scores, map(RowScore.of_seeds, shared_scores.values()), strict=True))
     primary = main_score(result.task, scores, result.primary.name)
     per_class = {}
     for label, classes in shared_entries([table.per_class for table in tables]).items():
         if all(primary in figures for figures in classes):
-            per_class[label] = join_figures([figures[primary] for figures in classes])
+            per_class[label] = RowScore.of_seeds([figures[primary] for figures in classes])
     target = protocol.target_score.get(primary)
     leakage = result.data.leakage
     members: list[Result] = list(map(attrgetter("result"), seeds))
@@ -170,25 +168,6 @@ def mark_old_version(row: Row, result: Result, versions: Mapping[str, int]) -> R
 def main_score(task: Task, scores: Mapping[str, RowScore], declared: str = "") -> str:
     """The score that rows are sorted by: the declared one, else the first that tables show."""
     return next((name for name in (declared, *TABLE_SCORES[task], *scores) if name in scores), "")
-
-
-def join_figures(seeds: Sequence[Figure]) -> RowScore:
-    """One score of all seeds."""
-    return RowScore(
-        values=tuple(map(attrgetter("value"), seeds)),
-        low=mean_if_all(map(attrgetter("low"), seeds)),
-        high=mean_if_all(map(attrgetter("high"), seeds)),
-        errors=tuple(map(figure_error, seeds)),
-        groups=seeds[0].groups or 0,
-    )
-
-
-def figure_error(figure: Figure) -> float | None:
-    """The standard error over groups, from the 95 % bootstrap interval; None without one."""
-    if figure.low is None or figure.high is None or figure.groups is None:
-        return None
-    correction = math.sqrt(figure.groups / (figure.groups - 1))
-    return (figure.high - figure.low) / (2 * NORMAL) * correction
 
 
 def our_note(seed_result: SeedResult, protocol: ProtocolScores) -> str:

@@ -15,18 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.errors import DataError
-from usbench.leaderboard.rows import all_if_known
+from usbench.leaderboard.rows import RowScore, all_if_known
 from usbench.leaderboard.series import SeedResult, Series, group_by_series
 from usbench.metrics import paired
-from usbench.metrics.bootstrap import Interval, draw, percentile_interval
+from usbench.metrics.bootstrap import draw
 from usbench.metrics.detect_scorer import matches_from_cases
 from usbench.metrics.paired import ComparedModel, Difference, MapScores, MeanScores
 from usbench.results import store
+from usbench.results.format import USUAL_SCORES
 from usbench.results.result import Result
 from usbench.types import Task
 
 CaseRows = list[dict[str, str]]
-Table = TypeVar("Table")
+Item = TypeVar("Item")
 DESCRIPTIONS: Mapping[Task, str] = {
     "segment": (
         "Dice, mean over cases per class, then over classes. A pair's difference is on the union "
@@ -51,22 +52,20 @@ class Comparison:
     """Models on the same cases, best first."""
 
     models: tuple[str, ...]
-    values: tuple[float, ...]
-    intervals: tuple[Interval, ...]
     ranks: tuple[tuple[int, int], ...]
     pairs: tuple[Difference, ...]  # every model minus each one after it
     corrected: tuple[float | None, ...]  # Holm's p of each pair; None where it has none
     groups: int
 
-    @property
-    def significant_from(self) -> float:
-        """The difference between the two best near which p < .05 begins."""
-        return paired.SIGNIFICANT * self.pairs[0].se
 
-    @property
-    def resolution(self) -> float:
-        """The true difference of the two best that is detected with a power of 80 %, level .05."""
-        return paired.RESOLUTION * self.pairs[0].se
+@dataclass(frozen=True)
+class ComparedResults:
+    """What a comparison needs of some results, in the order given; seeds of a recipe are one."""
+
+    models: list[ComparedModel]
+    scores: Mapping[str, RowScore]  # by model, of the results: what the leaderboard shows
+    groups: list[str]  # of each case
+    first: Result
 
 
 def compare_models(
@@ -82,8 +81,6 @@ def compare_models(
     p_values = all_if_known(map(attrgetter("p"), pairs))
     return Comparison(
         models=names,
-        values=tuple(map(scores.__getitem__, names)),
-        intervals=tuple(percentile_interval(model.scores(draws), draws.groups) for model in best),
         ranks=tuple(map(places.__getitem__, names)),
         pairs=tuple(pairs),
         corrected=tuple(paired.correct_holm(p_values)) or (None,) * len(pairs),
@@ -91,8 +88,8 @@ def compare_models(
     )
 
 
-def load_models(paths: Sequence[Path]) -> tuple[list[ComparedModel], list[str], Result]:
-    """(models in the order given, seeds of one recipe together; group of each case; first result).
+def load_models(paths: Sequence[Path]) -> ComparedResults:
+    """Load results and their case tables.
 
     Raises:
         DataError: results that aren't of one dataset, task, split, data and protocol; a missing
@@ -108,10 +105,14 @@ def load_models(paths: Sequence[Path]) -> tuple[list[ComparedModel], list[str], 
         if not rows:
             raise DataError(f"{path}: no case table found beside it; run it again")
         tables.append(rows)
-    return (
-        measure_models(results[0].task, model_names(results, results_beside(paths)), tables),
-        groups_of_cases(tables[0]),
-        results[0],
+    task = results[0].task
+    names = model_names(results, results_beside(paths))
+    figures = [result.scores[USUAL_SCORES[task][0]] for result in results]
+    return ComparedResults(
+        models=measure_models(task, names, tables),
+        scores={name: RowScore.of_seeds(seeds) for name, seeds in by_name(names, figures).items()},
+        groups=groups_of_cases(tables[0]),
+        first=results[0],
     )
 
 
@@ -214,15 +215,15 @@ def measure_models(
         sums, counts = np.nan_to_num(seeds), np.isfinite(seeds) * 1.0
         if task == "landmark":  # every point counts once, whatever its name
             sums, counts = sums.sum(axis=2, keepdims=True), counts.sum(axis=2, keepdims=True)
-        models.append(MeanScores(name, sums, counts))
+        models.append(MeanScores(name, sums, counts, "share" if task == "segment" else "unbounded"))
     return models
 
 
-def by_name(names: Sequence[str], tables: Iterable[Table]) -> dict[str, list[Table]]:
-    """The tables of each name, in the order of first appearance."""
-    grouped: dict[str, list[Table]] = defaultdict(list)
-    for name, table in zip(names, tables, strict=True):
-        grouped[name].append(table)
+def by_name(names: Sequence[str], items: Iterable[Item]) -> dict[str, list[Item]]:
+    """What belongs to each name, in the order of first appearance."""
+    grouped: dict[str, list[Item]] = defaultdict(list)
+    for name, item in zip(names, items, strict=True):
+        grouped[name].append(item)
     return grouped
 
 

@@ -44,8 +44,7 @@ LEGEND = (
         "*rank* is the range of places that paired tests on the same cases leave a row (whole "
         "groups swapped, Holm over the table's pairs, level .05): rows whose ranges overlap are "
         "tied. Below a table stand the difference between the two best at which p < .05 begins "
-        "(1.96 × its SE) and the true difference that such a test detects with 80 % probability "
-        "(2.8 × its SE)."
+        "and the true difference that such a test detects with 80 % probability, by Student's t."
     ),
     OLD_VERSION,
     (

@@ -33,6 +33,7 @@ class PairTest:
     scores: Mapping[str, float]  # a row's case tables (their hash) → its own score
     value: float  # the pair's difference
     se: float
+    df: float  # degrees of freedom of se
     p: float | None
     groups: int  # of the cases
 
@@ -134,7 +135,9 @@ def run_tests(
         of_rows = {names[a]: scores[a], names[b]: scores[b]}
         yield (
             (a, b),
-            PairTest(of_rows, difference.value, difference.se, difference.p, draws.groups),
+            PairTest(
+                of_rows, difference.value, difference.se, difference.df, difference.p, draws.groups
+            ),
         )
 
 
@@ -181,17 +184,18 @@ def place_rows(
                 high=None,
                 se=test.se,
                 p=test.p,
+                df=test.df,
             )
         )
     ranks = paired.rank_models(list(map(str, order)), differences, higher_is_better)
-    se = differences[0].se
+    best_two = differences[0]
     return [
         replace(
             row,
             rank=ranks[str(place)],
             ranked=len(rows),
-            significant_from=paired.SIGNIFICANT * se,
-            resolution=paired.RESOLUTION * se,
+            significant_from=best_two.significant_from,
+            resolution=best_two.resolution,
             compared_groups=next(iter(tests.values())).groups,
         )
         for place, row in enumerate(rows)

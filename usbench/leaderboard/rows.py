@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from usbench.metrics.intervals import Method, corrected_error
+from usbench.metrics.scores import Figure
 from usbench.results.result import Cost
 from usbench.types import Task
 
+MEASURED: Collection[Method] = ("logit-t", "expanded-percentile")  # methods that rest on the SE
 Recipe = tuple[str, str, str]  # model, recipe, the dataset that it was trained on
 # The scores that a table shows; where no result names one, the first that is there sorts the rows.
 TABLE_SCORES: Mapping[Task, tuple[str, ...]] = {
@@ -38,6 +41,19 @@ class RowScore:
     high: float | None = None
     errors: tuple[float | None, ...] = ()  # each seed's standard error over groups
     groups: int = 0
+    df: float | None = None  # degrees of freedom of the errors, the fewest of the seeds
+
+    @staticmethod
+    def of_seeds(figures: Sequence[Figure]) -> RowScore:
+        """The score of a row from its figure for each seed."""
+        return RowScore(
+            values=tuple(figure.value for figure in figures),
+            low=mean_if_all(figure.low for figure in figures),
+            high=mean_if_all(figure.high for figure in figures),
+            errors=tuple(map(figure_error, figures)),
+            groups=figures[0].groups or 0,
+            df=min(all_if_known(figure.df for figure in figures), default=None),
+        )
 
     @property
     def value(self) -> float | None:
@@ -55,6 +71,16 @@ class RowScore:
         """Standard error over the groups of one training: the root mean square over the seeds."""
         errors = all_if_known(self.errors)
         return math.sqrt(statistics.fmean(error**2 for error in errors)) if errors else None
+
+
+def figure_error(figure: Figure) -> float | None:
+    """The standard error over groups, corrected for few of them.
+
+    None without an interval, and where groups hardly differ, which leaves it unknown.
+    """
+    if figure.se is None or figure.df is None or figure.method not in MEASURED:
+        return None
+    return corrected_error(figure.se, figure.df)
 
 
 def all_if_known(values: Iterable[float | None]) -> list[float]:

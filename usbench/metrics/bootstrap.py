@@ -1,16 +1,16 @@
-"""Confidence intervals by cluster bootstrap: how a score varies with the sample of patients.
+"""Cluster bootstrap: how a figure varies with the sample of patients.
 
 Whole groups (animals, patients, videos) are drawn with replacement, as many as there are, so the
-images of one animal stay together (Davison & Hinkley 1997, section 3.8). Intervals are 95 %
-percentile intervals (Efron & Tibshirani 1993, chapter 13). The figures of the cases are computed
-once; a resample only weights them. Groups are numbered in order of appearance: hashed names give
-the same resamples.
+images of one animal stay together (Davison & Hinkley 1997, section 3.8). The figures of the cases
+are computed once; a resample only weights them. Groups are numbered in order of appearance: hashed
+names give the same resamples. `intervals.py` turns resamples into intervals.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,9 @@ from numpy.typing import NDArray
 from usbench.metrics.ratios import ratio
 
 RESAMPLES = 1000
+# For the far tails of few groups: so many resamples up to so many groups.
+TAIL_RESAMPLES, TAIL_GROUPS = 10_000, 100
 SEED = 0
-LEVEL = 0.95
-FEW_GROUPS = 10  # with fewer groups, an interval carries a warning
-MIN_GROUPS = 5  # with fewer groups, there is no interval
-MAX_UNDEFINED = 0.05  # share of resamples that may leave a figure undefined
 
 Values = NDArray[np.float64]
 
@@ -53,14 +51,23 @@ class Draws:
         """The same resamples for the cases of these numbers."""
         return Draws(self.index[np.asarray(cases, np.int64)], self.weights)
 
+    def all_cases(self) -> Draws:
+        """One resample that draws each group once: the sample itself."""
+        return replace(self, weights=np.ones((1, self.groups)))
 
-@dataclass(frozen=True)
-class Interval:
-    """A percentile interval."""
+    def for_tails(self) -> Draws:
+        """So many resamples that the far tails of few groups can be read."""
+        if self.groups > TAIL_GROUPS:
+            return self
+        return replace(self, weights=draw_weights(self.groups, TAIL_RESAMPLES, SEED))
 
-    low: float | None
-    high: float | None
-    reason: str | None = None  # why there is none, or how far to trust it
+    def single_groups(self, numbers: slice) -> Draws:
+        """For each of these groups a resample of that group alone, once."""
+        return replace(self, weights=np.eye(self.groups)[numbers])
+
+    def without_groups(self, numbers: slice) -> Draws:
+        """For each of these groups a resample of all the others, once."""
+        return replace(self, weights=1 - np.eye(self.groups)[numbers])
 
 
 def draw(groups: Sequence[str], resamples: int = RESAMPLES, seed: int = SEED) -> Draws:
@@ -73,13 +80,20 @@ def draw(groups: Sequence[str], resamples: int = RESAMPLES, seed: int = SEED) ->
     """
     numbers = {name: n for n, name in enumerate(dict.fromkeys(groups))}
     index = np.array([numbers[name] for name in groups], np.int64)
-    size = len(numbers)
+    return Draws(index, draw_weights(len(numbers), resamples, seed))
+
+
+@lru_cache(maxsize=4)
+def draw_weights(groups: int, resamples: int, seed: int) -> Values:
+    """(B, G) how often each resample draws each group. The first rows don't depend on B."""
     # NumPy guarantees PCG64's stream and the 53 bits of random(), but not integers().
-    uniform = np.random.default_rng(np.random.PCG64(seed)).random((resamples, size))
+    uniform = np.random.default_rng(np.random.PCG64(seed)).random((resamples, groups))
     # One bincount for all resamples: resample b counts its groups in bins b·G … b·G + G − 1.
-    bins = np.arange(resamples)[:, None] * size + (uniform * size).astype(np.int64)
-    weights = np.bincount(bins.ravel(), minlength=resamples * size).reshape(resamples, size)
-    return Draws(index, weights.astype(np.float64))
+    bins = np.arange(resamples)[:, None] * groups + (uniform * groups).astype(np.int64)
+    counts = np.bincount(bins.ravel(), minlength=resamples * groups)
+    weights = counts.reshape(resamples, groups).astype(np.float64)
+    weights.setflags(write=False)  # it is shared
+    return weights
 
 
 def resample_sums(values: NDArray[Any], draws: Draws) -> Values:
@@ -93,28 +107,3 @@ def resample_means(values: Values, draws: Draws) -> Values:
     """Average the cases' finite values (N, …) over each resample: (B, …), NaN where none is."""
     defined = np.isfinite(values)
     return ratio(resample_sums(np.where(defined, values, 0), draws), resample_sums(defined, draws))
-
-
-def percentile_interval(resampled: Values, groups: int) -> Interval:
-    """The 95 % percentile interval of a figure.
-
-    Args:
-        resampled: (B,) the figure in each resample; undefined (NaN) ones are dropped.
-        groups: how many of the resampled groups have a value.
-
-    Returns:
-        No interval for fewer than 5 groups, or where over 5 % of the resamples are undefined.
-    """
-    if groups < MIN_GROUPS:
-        return Interval(
-            None, None, f"no interval: expected at least {MIN_GROUPS} groups, got {groups}"
-        )
-    defined = resampled[np.isfinite(resampled)]
-    undefined = len(resampled) - len(defined)
-    if undefined > MAX_UNDEFINED * len(resampled):
-        return Interval(
-            None, None, f"no interval: undefined in {undefined} of {len(resampled)} resamples"
-        )
-    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    warning = f"rough: {groups} groups, fewer than {FEW_GROUPS}" if groups < FEW_GROUPS else None
-    return Interval(float(low), float(high), warning)

@@ -24,6 +24,7 @@ from usbench.metrics.box_overlap import (
     single_iou,
     target_areas,
 )
+from usbench.metrics.intervals import measure_spread
 from usbench.metrics.matches import (
     ALL_AREAS,
     AreaRange,
@@ -210,17 +211,21 @@ def box_figures(
     """
     images = len(matches[0].targets)
     values = measure_matches(protocol, matches, np.ones((1, images)))
-    resampled = measure_matches(protocol, matches, draws.case_weights) if draws and images else {}
+
+    def resample(draws: Draws) -> Values:  # (B, figures, C)
+        return np.stack([*measure_matches(protocol, matches, draws.case_weights).values()], axis=1)
+
+    spread = measure_spread(resample, draws, "share", alone=False) if draws and images else None
     overall: Figures = {}
     per_class: dict[str, Figures] = {label: {} for label in classes}
-    for name, (class_values,) in values.items():
+    for n, (name, (class_values,)) in enumerate(values.items()):
         reason, class_reason = "no truth has a box", "no truth has this class"
         if name.endswith(SIZES[1:]):
             reason = class_reason = f"no truth is {name.split('_')[1]}"
-        samples = resampled.get(name)
         has_target = of_size(name, matches).targets > 0
-        overall[name] = class_mean(class_values, has_target, reason, samples, draws)
-        figures = class_figures(class_values, has_target, class_reason, samples, draws)
+        columns = spread.column(n) if spread else None
+        overall[name] = class_mean(class_values, has_target, reason, columns, draws)
+        figures = class_figures(class_values, has_target, class_reason, columns, draws)
         for label, figure in zip(classes, figures, strict=True):
             per_class[label][name] = figure
     return overall, per_class

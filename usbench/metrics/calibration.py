@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.metrics.bootstrap import Draws, Values, resample_sums
+from usbench.metrics.intervals import measure_spread
 from usbench.metrics.ratios import ratio
 from usbench.metrics.scores import Figure
 
@@ -61,6 +62,5 @@ def ece_figure(bins: Values, draws: Draws, reason: str) -> Figure:
         reason: why there is none, where no case has a prediction.
     """
     counted = bins[..., 0].sum(-1) > 0
-    return Figure.of(
-        float(ece(bins.sum(axis=0))), counted, reason, ece(resample_sums(bins, draws)), draws
-    )
+    spread = measure_spread(lambda draws: ece(resample_sums(bins, draws)), draws, "share")
+    return Figure.of(float(ece(bins.sum(axis=0))), counted, reason, spread, draws)

@@ -12,21 +12,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from usbench.metrics.bootstrap import Draws, Values, draw, resample_means, resample_sums
+from usbench.metrics.intervals import Scale, measure_spread
 from usbench.metrics.ratios import ratio
 from usbench.metrics.scores import Figure, Figures, Flags
 
 CHUNK = 4_000_000  # weights in memory at once
 
 
-def mean_figure(values: ArrayLike, draws: Draws, reason: str) -> Figure:
+def mean_figure(values: ArrayLike, draws: Draws, reason: str, scale: Scale) -> Figure:
     """The mean of (N,) values; None with the reason where there are none."""
     array = np.asarray(values, np.float64)
     if not len(array):
         return Figure(None, 0, reason)
-    return Figure.of(array.mean(), all_of(array), reason, resample_means(array, draws), draws)
+    spread = measure_spread(lambda draws: resample_means(array, draws), draws, scale)
+    return Figure.of(array.mean(), all_of(array), reason, spread, draws)
 
 
 def all_of(values: NDArray[Any]) -> Flags:
@@ -47,7 +48,8 @@ def sd_figure(values: Sequence[float], draws: Draws, reason: str) -> Figure:
     if len(values) < 2:
         return Figure(None, len(values), reason)
     array = np.asarray(values, np.float64)
-    return Figure.of(array.std(ddof=1), all_of(array), reason, resample_sds(array, draws), draws)
+    spread = measure_spread(lambda draws: resample_sds(array, draws), draws, "unbounded")
+    return Figure.of(array.std(ddof=1), all_of(array), reason, spread, draws)
 
 
 def resample_sds(values: Values, draws: Draws) -> Values:
@@ -70,13 +72,9 @@ def f1_figure(
     predicted = np.asarray(scores, np.float64) >= threshold
     positive = np.asarray(present, bool)
     parts = np.stack([2.0 * (predicted & positive), predicted.astype(float) + positive], axis=1)
-    return Figure.of(
-        float(ratio(*parts.sum(axis=0))),
-        predicted | positive,
-        reason,
-        ratio(*resample_sums(parts, draws).T),
-        draws,
-    )
+    spread = measure_spread(lambda draws: ratio(*resample_sums(parts, draws).T), draws, "share")
+    value = float(ratio(*parts.sum(axis=0)))
+    return Figure.of(value, predicted | positive, reason, spread, draws)
 
 
 def best_f1_threshold(scores: ArrayLike, right: ArrayLike, positives: int, default: float) -> float:
@@ -105,22 +103,26 @@ def auroc(scores: ArrayLike, present: ArrayLike) -> float | None:
     It is the chance that a present case scores above an absent one, ties counting half.
     """
     positive = np.asarray(present, bool)
-    n = int(positive.sum())
-    m = len(positive) - n
-    if not n or not m:
+    if positive.all() or not positive.any():
         return None
-    ranks = rankdata(np.asarray(scores, float))
-    return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
+    each_once = Draws(np.arange(len(positive)), np.ones((1, len(positive))))
+    return float(resample_aurocs(np.asarray(scores, np.float64), positive, each_once)[0])
 
 
 def auroc_figure(scores: ArrayLike, present: ArrayLike, draws: Draws, reason: str) -> Figure:
-    """Area under the ROC curve over N cases; None where all are present or none is."""
+    """Area under the ROC curve over N cases; None where all are present or none is.
+
+    Its groups are those with a present case or those with an absent one, whichever are fewer.
+    """
     value = auroc(scores, present)
-    array = np.asarray(scores, np.float64)
+    array, positive = np.asarray(scores, np.float64), np.asarray(present, bool)
     if value is None:
         return Figure(None, len(array), reason)
-    resampled = resample_aurocs(array, np.asarray(present, bool), draws)
-    return Figure.of(value, all_of(array), reason, resampled, draws)
+    groups = min(draws.count_groups(positive), draws.count_groups(~positive))
+    spread = measure_spread(
+        lambda draws: resample_aurocs(array, positive, draws), draws, "share", alone=False
+    )
+    return Figure.of(value, all_of(array), reason, spread, draws, groups)
 
 
 def resample_aurocs(scores: Values, present: NDArray[np.bool_], draws: Draws) -> Values:
@@ -164,14 +166,15 @@ def agreement_figures(differences: Sequence[float], groups: Sequence[str], reaso
         return figures
     draws = draw(groups)
     bias, sd = float(values.mean()), float(values.std(ddof=1))
-    biases, sds = resample_means(values, draws), resample_sds(values, draws)
-    resampled = {
-        "bias": (bias, biases),
-        "sd": (sd, sds),
-        "loa_low": (bias - 1.96 * sd, biases - 1.96 * sds),
-        "loa_high": (bias + 1.96 * sd, biases + 1.96 * sds),
-    }
+    spread = measure_spread(lambda draws: resample_agreement(values, draws), draws, "unbounded")
+    limits = {"bias": bias, "sd": sd, "loa_low": bias - 1.96 * sd, "loa_high": bias + 1.96 * sd}
     return {
-        name: Figure.of(value, all_of(values), reason, samples, draws)
-        for name, (value, samples) in resampled.items()
+        name: Figure.of(value, all_of(values), reason, spread.column(c), draws)
+        for c, (name, value) in enumerate(limits.items())
     }
+
+
+def resample_agreement(values: Values, draws: Draws) -> Values:
+    """(B, 4) bias, SD, lower and upper limit of agreement of (N,) differences in each resample."""
+    bias, sd = resample_means(values, draws), resample_sds(values, draws)
+    return np.stack([bias, sd, bias - 1.96 * sd, bias + 1.96 * sd], axis=1)

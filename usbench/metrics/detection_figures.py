@@ -13,6 +13,7 @@ from usbench.metrics.average_precision import chunk_rows, running_sums, search_r
 from usbench.metrics.bootstrap import Draws, Values, resample_means, resample_sums
 from usbench.metrics.calibration import ece_figure, histogram
 from usbench.metrics.case_figures import auroc_figure, best_f1_threshold
+from usbench.metrics.intervals import measure_spread
 from usbench.metrics.matches import Matches
 from usbench.metrics.ratios import ratio
 from usbench.metrics.scores import Figure, Figures
@@ -81,7 +82,7 @@ def confidence_figures(matches: Matches, confidence: float, draws: Draws) -> Fig
     """Precision, recall and F1 of boxes with `score ≥ confidence`."""
     counts = count_boxes(matches, confidence)
     values = box_rates(counts.sum(axis=0))
-    resampled = box_rates(resample_sums(counts, draws))
+    spread = measure_spread(lambda draws: box_rates(resample_sums(counts, draws)), draws, "share")
     has_box, has_target = np.asarray(counts[:, :2].any(axis=1)), counts[:, 2] > 0
     counted = {  # name → (images, why there is none)
         "precision": (has_box, "no box of that confidence"),
@@ -89,19 +90,16 @@ def confidence_figures(matches: Matches, confidence: float, draws: Draws) -> Fig
         "f1": (has_box | has_target, "no truth and no box"),
     }
     return {
-        name: Figure.of(float(values[name]), images, reason, resampled[name], draws)
-        for name, (images, reason) in counted.items()
+        name: Figure.of(float(values[c]), images, reason, spread.column(c), draws)
+        for c, (name, (images, reason)) in enumerate(counted.items())
     }
 
 
-def box_rates(counts: Values) -> dict[str, Values]:
-    """(…, 3) true positives, false positives, targets → precision, recall and F1 (…)."""
+def box_rates(counts: Values) -> Values:
+    """(…, 3) true positives, false positives, targets → (…, 3) precision, recall and F1."""
     hits, wrong, targets = np.moveaxis(counts, -1, 0)
-    return {
-        "precision": ratio(hits, hits + wrong),
-        "recall": ratio(hits, targets),
-        "f1": ratio(2 * hits, hits + wrong + targets),
-    }
+    precision, recall = ratio(hits, hits + wrong), ratio(hits, targets)
+    return np.stack([precision, recall, ratio(2 * hits, hits + wrong + targets)], axis=-1)
 
 
 def best_confidence(matches: Matches) -> float:
@@ -116,13 +114,9 @@ def false_alarm_figure(matches: Matches, confidence: float, draws: Draws) -> Fig
     _, wrong, targets = count_boxes(matches, confidence).T
     is_empty = targets == 0
     value = wrong[is_empty].mean() if is_empty.any() else np.nan
-    return Figure.of(
-        value,
-        is_empty,
-        "every image has a truth",
-        resample_means(np.where(is_empty, wrong, np.nan), draws),
-        draws,
-    )
+    alarms = np.where(is_empty, wrong, np.nan)
+    spread = measure_spread(lambda draws: resample_means(alarms, draws), draws, "count")
+    return Figure.of(value, is_empty, "every image has a truth", spread, draws)
 
 
 def image_auroc(matches: Matches, draws: Draws) -> Figure:
@@ -142,9 +136,11 @@ def froc_figures(matches: Matches, draws: Draws) -> Figures:
     """Sensitivity at each rate of false positives per image: `sens_fppi_0.25` …"""
     rates, has_target = np.array(FROC_RATES), np.asarray(matches.targets.any(axis=1))
     values = sensitivities(matches, rates, np.ones((1, len(has_target))))[0]
-    resampled = sensitivities(matches, rates, draws.case_weights)
+    spread = measure_spread(
+        lambda draws: sensitivities(matches, rates, draws.case_weights), draws, "share", alone=False
+    )
     return {
-        f"sens_fppi_{rate:g}": Figure.of(values[n], has_target, "no truth", resampled[:, n], draws)
+        f"sens_fppi_{rate:g}": Figure.of(values[n], has_target, "no truth", spread.column(n), draws)
         for n, rate in enumerate(FROC_RATES)
     }
 

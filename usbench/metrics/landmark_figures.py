@@ -172,14 +172,14 @@ def point_figures(points: DrawnCases, unit: str, thresholds: Sequence[float]) ->
     errors, draws = points.values(lambda case: case.error.get(unit))
     reason = UNKNOWN_SIZE if points.cases else "no point is seen"
     return {
-        f"mre_{unit}": case_figures.mean_figure(errors, draws, reason),
+        f"mre_{unit}": case_figures.mean_figure(errors, draws, reason, "unbounded"),
         f"median_re_{unit}": case_figures.median_figure(errors, draws, reason),
         f"sd_re_{unit}": case_figures.sd_figure(
             errors, draws, "one point only" if errors else reason
         ),
         **{
             f"sdr_{unit}_{limit:g}": case_figures.mean_figure(
-                np.array(errors) <= limit, draws, reason
+                np.array(errors) <= limit, draws, reason, "share"
             )
             for limit in thresholds
         },
@@ -192,7 +192,7 @@ def diagonal_figure(points: DrawnCases) -> Figure:
     fractions, draws = points.values(
         lambda case: case.error["px"] / case.diagonal_px if case.diagonal_px else None
     )
-    return case_figures.mean_figure(fractions, draws, reason)
+    return case_figures.mean_figure(fractions, draws, reason, "unbounded")
 
 
 def curve_figures(curves: DrawnCases, unit: str) -> Figures:
@@ -201,8 +201,10 @@ def curve_figures(curves: DrawnCases, unit: str) -> Figures:
     errors, draws = curves.values(lambda case: case.error.get(unit))
     distances, distance_draws = curves.values(lambda case: case.hausdorff.get(unit))
     return {
-        f"curve_mean_{unit}": case_figures.mean_figure(errors, draws, reason),
-        f"curve_hd_{unit}": case_figures.mean_figure(distances, distance_draws, reason),
+        f"curve_mean_{unit}": case_figures.mean_figure(errors, draws, reason, "unbounded"),
+        f"curve_hd_{unit}": case_figures.mean_figure(
+            distances, distance_draws, reason, "unbounded"
+        ),
     }
 
 
@@ -233,6 +235,6 @@ def presence_figures(cases: DrawnCases, threshold: float) -> Figures:
             scores, present, threshold, draws, "nothing seen, nothing found"
         ),
         "false_presence": case_figures.mean_figure(
-            np.array(off_scores) >= threshold, off_draws, "no name is surely not in view"
+            np.array(off_scores) >= threshold, off_draws, "no name is surely not in view", "share"
         ),
     }

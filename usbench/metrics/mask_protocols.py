@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.metrics.bootstrap import Draws, resample_means, resample_sums
+from usbench.metrics.intervals import measure_spread
 from usbench.metrics.mask_overlap import (
     Counts,
     Planes,
@@ -219,21 +220,26 @@ def average_measure(
         draws: resamples of the groups, for the intervals.
         reason: why a class has no figure.
     """
-    resampled = None  # (B, C)
     if order == "pooled":
         counts = counts * known[..., None]
         values, counted = measure(counts.sum(axis=0)), np.isfinite(measure(counts))
-        if draws:
-            resampled = measure(resample_sums(counts, draws).astype(np.int64))
+
+        def resample(draws: Draws) -> Values:
+            return measure(resample_sums(counts, draws).astype(np.int64))
     else:
         per_image = np.where(known, measure(counts), np.nan)
         values, counted = mean_defined(per_image, 0), np.isfinite(per_image)
-        if draws:
-            resampled = resample_means(per_image, draws)
-    figures = class_figures(values, counted, reason, resampled, draws)
+
+        def resample(draws: Draws) -> Values:
+            return resample_means(per_image, draws)
+
+    spread = measure_spread(resample, draws, "share") if draws else None
+    figures = class_figures(values, counted, reason, spread, draws)
     if order != "image":
-        return class_mean(values, counted, resampled=resampled, draws=draws), figures
-    image_means = mean_defined(per_image, 1)
-    resampled = resample_means(image_means, draws) if draws else None
-    mean, has_mean = float(mean_defined(image_means)), np.isfinite(image_means)
-    return Figure.of(mean, has_mean, resampled=resampled, draws=draws), figures
+        return class_mean(values, counted, spread=spread, draws=draws), figures
+    means = mean_defined(per_image, 1)
+    if draws:
+        spread = measure_spread(lambda draws: resample_means(means, draws), draws, "share")
+    return Figure.of(
+        float(mean_defined(means)), np.isfinite(means), spread=spread, draws=draws
+    ), figures

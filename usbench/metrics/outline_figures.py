@@ -1,8 +1,8 @@
 """Outline distances over many images: HD, HD95, average symmetric distance and surface Dice.
 
 Both masks empty: the case is skipped. One empty: surface Dice is 0; the distances are undefined and
-counted, and a second figure (`…:penalty`) takes the image's diagonal instead. Figures in px and mm
-are kept apart. Nothing here is ever infinite.
+counted (`undefined_px`, as a share `failure_rate`), and a second figure (`…:penalty`) takes the
+image's diagonal instead. Figures in px and mm are kept apart. Nothing here is ever infinite.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.metrics.bootstrap import Draws, resample_means
+from usbench.metrics.intervals import Scale, Spread, measure_spread
 from usbench.metrics.outline_distances import PX, measure_distances
 from usbench.metrics.ratios import mean_defined
-from usbench.metrics.scores import Figure, Figures, class_figures, class_mean
+from usbench.metrics.scores import Figure, Figures, Flags, class_figures, class_mean
 
 TOLERANCE_PX = 2.0  # of the surface Dice
 PENALTY = ":penalty"
+FAILURES = "failure_rate"  # share of the cases with a mask that have no distance
 UNIT = {  # column of the case table → its unit, or its tolerance's
     "nsd": "px",
     "hd_px": "px",
@@ -95,16 +97,23 @@ def summarise_outlines(
             table = np.array([[case_value(case, name) for case in image] for image in cases])
             table = table.reshape(len(cases), len(per_class))
             counted = np.isfinite(table)
-            resampled = resample_means(table, draws)
+            spread = mean_spread(table, draws, scale_of(name))
             class_means = mean_defined(table, 0)
-            overall[name] = class_mean(class_means, counted, REASON[unit], resampled, draws)
+            overall[name] = class_mean(class_means, counted, REASON[unit], spread, draws)
             # Column by column: NumPy sums a whole table in another order, with other last bits.
             class_means = np.array([mean_defined(column) for column in table.T])
-            figures = class_figures(class_means, counted, REASON[unit], resampled, draws)
+            figures = class_figures(class_means, counted, REASON[unit], spread, draws)
             for class_scores, figure in zip(per_class, figures, strict=True):
                 class_scores[name] = figure
     for unit in NSD:
         _add_undefined(cases, unit, draws, overall, per_class)
+    has_mask, undefined = _find_undefined(cases, "px", len(per_class))
+    failures = np.where(has_mask, undefined, np.nan)
+    rates, spread = mean_defined(failures, 0), mean_spread(failures, draws, "share")
+    overall[FAILURES] = class_mean(rates, has_mask, REASON["px"], spread, draws)
+    figures = class_figures(rates, has_mask, REASON["px"], spread, draws)
+    for class_scores, figure in zip(per_class, figures, strict=True):
+        class_scores[FAILURES] = figure
     return overall, per_class
 
 
@@ -119,16 +128,34 @@ def _add_undefined(
 
     They are counted among the cases with a mask.
     """
-    shape = (len(cases), len(per_class))
-    flat = [case for image in cases for case in image]
-    has_mask = np.array([NSD[unit] in case for case in flat], bool).reshape(shape)
-    has_distance = np.array([f"hd_{unit}" in case for case in flat], bool).reshape(shape)
-    undefined = has_mask & ~has_distance
+    has_mask, undefined = _find_undefined(cases, unit, len(per_class))
     has_any = np.asarray(has_mask.any(axis=1))
     columns = [(undefined, has_any), *zip(undefined.T, has_mask.T, strict=True)]
     for figures, (is_undefined, counted) in zip([overall, *per_class], columns, strict=True):
         count = float(is_undefined.sum()) if has_mask.any() else math.nan
         figures[f"undefined_{unit}"] = Figure.of(count, counted, REASON[unit], draws=draws)
+
+
+def _find_undefined(
+    cases: Sequence[Sequence[Case]], unit: str, classes: int
+) -> tuple[Flags, Flags]:
+    """(N, C) whether either mask has the class, and whether only one has it."""
+    flat = [case for image in cases for case in image]
+    has_mask = np.array([NSD[unit] in case for case in flat], bool).reshape(len(cases), classes)
+    has_distance = np.array([f"hd_{unit}" in case for case in flat], bool)
+    return has_mask, has_mask & ~has_distance.reshape(has_mask.shape)
+
+
+def scale_of(name: str) -> Scale:
+    """Which values a figure of outlines can have."""
+    if name.endswith(PENALTY):
+        return "penalised"
+    return "share" if name in NSD.values() else "unbounded"
+
+
+def mean_spread(table: NDArray[np.float64], draws: Draws, scale: Scale) -> Spread:
+    """How the means of (N, C) values over the cases vary over groups."""
+    return measure_spread(lambda draws: resample_means(table, draws), draws, scale)
 
 
 def case_value(case: Case, name: str) -> float:

@@ -9,16 +9,27 @@ Holm's correction covers all pairs of a table.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations, cycle, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from usbench.metrics.average_precision import average_precisions
-from usbench.metrics.bootstrap import SEED, Draws, Values, percentile_interval, resample_sums
+from usbench.metrics.bootstrap import SEED, Draws, Values, resample_sums
 from usbench.metrics.box_protocols import COCO_CURVE
+from usbench.metrics.intervals import (
+    Interval,
+    Method,
+    Scale,
+    Spread,
+    corrected_error,
+    estimate_interval,
+    freedom_of_mean,
+    t_quantile,
+    values_by_group,
+)
 from usbench.metrics.matches import Matches
 from usbench.metrics.ratios import mean_defined
 
@@ -26,12 +37,11 @@ EXACT_GROUPS = 12  # up to so many groups, all swaps are tested
 RANDOM_SWAPS = 9_999
 MIN_GROUPS = 6  # of a test
 ALPHA = 0.05
-# × SE: near this difference p < .05 begins; a true difference of the second size is found with a
-# power of 80 % at that level.
-SIGNIFICANT, RESOLUTION = 1.96, 2.8
+POWER = 0.8  # of a test that is said to detect a difference
 CHUNK = 1_000  # swaps at once
 ROUNDING = 1e-12  # differences that differ by less are equal
-Swaps = NDArray[np.bool_]
+Flags = NDArray[np.bool_]
+Swaps = Flags
 
 
 @dataclass(frozen=True)
@@ -42,14 +52,28 @@ class MeanScores:
     # (S, N, C) for each seed, case and column a sum of values …
     sums: Values
     counts: Values  # (S, N, C) … and how many they are; 0 where the case doesn't count
+    scale: Scale = "share"
+
+    @property
+    def counted(self) -> Flags:
+        """(N, C) whether a case counts for a column, for any seed."""
+        return np.asarray((self.counts > 0).any(axis=0))
 
     def scores(self, draws: Draws) -> Values:
         """(B,) the score in each resample, the mean over the seeds; NaN where it is undefined."""
+        return np.asarray(np.mean(mean_defined(self._seed_columns(draws), 2), axis=0))
+
+    def columns(self, draws: Draws) -> Values:
+        """(B, C) the score of each column in each resample, the mean over the seeds."""
+        return np.asarray(np.mean(self._seed_columns(draws), axis=0))
+
+    def _seed_columns(self, draws: Draws) -> Values:
+        """(S, B, C) the score of each seed and column in each resample; NaN where undefined."""
         seeds = [
-            _column_mean(resample_sums(sums, draws), resample_sums(counts, draws))
+            _column_means(resample_sums(sums, draws), resample_sums(counts, draws))
             for sums, counts in zip(self.sums, self.counts, strict=True)
         ]
-        return np.asarray(np.mean(seeds, axis=0))
+        return np.stack(seeds)
 
     def align(self, other: MeanScores) -> tuple[MeanScores, MeanScores]:
         """Both models on the cases that count for any of their seeds, averaged over their seeds.
@@ -58,10 +82,10 @@ class MeanScores:
         """
         union = np.maximum(self.counts.max(axis=0), other.counts.max(axis=0))
         first, second = (
-            MeanScores(
-                model.name,
-                np.where(model.counts > 0, model.sums, union).mean(axis=0)[None],
-                union[None],
+            replace(
+                model,
+                sums=np.where(model.counts > 0, model.sums, union).mean(axis=0)[None],
+                counts=union[None],
             )
             for model in (self, other)
         )
@@ -81,12 +105,13 @@ class MeanScores:
         (sums,), (other_sums,), (counts,) = self.sums, other.sums, self.counts
         group_sums = np.zeros((swaps.shape[1], sums.shape[1]))
         np.add.at(group_sums, index, sums - other_sums)
-        return _column_mean(np.where(swaps, -1.0, 1.0) @ group_sums, counts.sum(axis=0)[None])
+        signs = np.where(swaps, -1.0, 1.0)
+        return mean_defined(_column_means(signs @ group_sums, counts.sum(axis=0)[None]), 1)
 
 
-def _column_mean(sums: Values, counts: Values) -> Values:
-    """(B, C) sums and counts → (B,) mean over the columns that have a count."""
-    return mean_defined(np.where(counts > 0, sums / np.maximum(counts, ROUNDING), np.nan), 1)
+def _column_means(sums: Values, counts: Values) -> Values:
+    """(B, C) sums / counts; NaN where there is no count."""
+    return np.where(counts > 0, sums / np.maximum(counts, ROUNDING), np.nan)
 
 
 @dataclass(frozen=True)
@@ -95,10 +120,20 @@ class MapScores:
 
     name: str
     seeds: tuple[Matches, ...]  # the model's score is the mean over them
+    scale: Scale = "share"
+
+    @property
+    def counted(self) -> Flags:
+        """(N, C) whether an image has a target of a class."""
+        return np.asarray(self.seeds[0].targets > 0)
 
     def scores(self, draws: Draws) -> Values:
         """As those of MeanScores."""
-        values = [_mean_precision(matches, draws.case_weights) for matches in self.seeds]
+        return mean_defined(self.columns(draws), 1)
+
+    def columns(self, draws: Draws) -> Values:
+        """As those of MeanScores; a column is a class."""
+        values = [_class_precisions(matches, draws.case_weights) for matches in self.seeds]
         return np.asarray(np.mean(values, axis=0))
 
     def swapped_differences(
@@ -114,9 +149,14 @@ class MapScores:
         return np.asarray(np.mean(values, axis=0))
 
 
+def _class_precisions(matches: Matches, weights: Values) -> Values:
+    """AP50-95 (B, C) for weights (B, N) of the images."""
+    return np.asarray(average_precisions(matches, COCO_CURVE, weights).mean(axis=1))
+
+
 def _mean_precision(matches: Matches, weights: Values) -> Values:
     """mAP50-95 (B,) for weights (B, N) of the images."""
-    return mean_defined(average_precisions(matches, COCO_CURVE, weights).mean(axis=1), 1)
+    return mean_defined(_class_precisions(matches, weights), 1)
 
 
 def interleave_matches(first: Matches, second: Matches) -> Matches:
@@ -160,51 +200,116 @@ class Difference:
     value: float
     low: float | None
     high: float | None
-    se: float
+    se: float  # by the bootstrap
+    df: float  # its degrees of freedom
     p: float | None  # None under 6 groups
     reason: str | None = None  # why there is no interval or no p, or how far to trust them
+    method: Method | None = None
+
+    @property
+    def significant_from(self) -> float:
+        """Near this difference p < .05 begins."""
+        return t_quantile(self.df) * corrected_error(self.se, self.df)
+
+    @property
+    def resolution(self) -> float:
+        """The true difference that is detected with a power of 80 % at that level."""
+        quantiles = t_quantile(self.df) + t_quantile(self.df, 1 - POWER)
+        return quantiles * corrected_error(self.se, self.df)
 
 
 def score_model(model: ComparedModel, draws: Draws) -> float:
     """The model's own score on all cases, each counted once."""
-    return float(model.scores(Draws(draws.index, np.ones((1, draws.groups))))[0])
+    return float(model.scores(draws.all_cases())[0])
 
 
 def compare_models(models: Sequence[ComparedModel], draws: Draws) -> list[Difference]:
     """Compare each model with each one after it. A pair's difference depends on these two alone."""
     # mAP takes long and is the same in every pair.
     resampled_map = {
-        model.name: model.scores(draws) for model in models if isinstance(model, MapScores)
+        model.name: model.columns(draws) for model in models if isinstance(model, MapScores)
     }
     differences = []
     for first, second in combinations(models, 2):
         if isinstance(first, MeanScores) and isinstance(second, MeanScores):
             first, second = first.align(second)
-        resampled = [
-            resampled_map[model.name] if isinstance(model, MapScores) else model.scores(draws)
-            for model in (first, second)
-        ]
-        differences.append(measure_difference(first, second, resampled[0] - resampled[1], draws))
+        spread = spread_of_difference(first, second, draws, resampled_map)
+        differences.append(measure_difference(first, second, spread, draws))
     return differences
 
 
+def spread_of_difference(
+    first: ComparedModel, second: ComparedModel, draws: Draws, known: Mapping[str, Values] = {}
+) -> Spread:
+    """How the difference in each column (class) varies over groups.
+
+    Args:
+        first: as `MeanScores.align` returns it.
+        second: likewise.
+        draws: resamples of the groups.
+        known: `columns(draws)` of models, by name, as far as they are known.
+    """
+
+    def subtract(draws: Draws) -> Values:
+        return first.columns(draws) - second.columns(draws)
+
+    if first.scale != "share":
+        resampled = subtract(draws.for_tails())
+        return Spread("unbounded", resampled, resampled[:0])
+    if first.name in known and second.name in known:
+        resampled = known[first.name] - known[second.name]
+    else:
+        resampled = subtract(draws)
+    alone = isinstance(first, MeanScores)
+    by_group = values_by_group(subtract, draws, alone, resampled)
+    return Spread("difference", resampled, by_group, alone)
+
+
 def measure_difference(
-    first: ComparedModel, second: ComparedModel, resampled: Values, draws: Draws
+    first: ComparedModel, second: ComparedModel, spread: Spread, draws: Draws
 ) -> Difference:
-    """The difference of two models on the same cases. resampled: (B,) it in each resample."""
-    interval = percentile_interval(resampled, draws.groups)
+    """The difference of two models on the same cases, with its interval and p.
+
+    Args:
+        first: as `MeanScores.align` returns it.
+        second: likewise.
+        spread: of the difference, one column per class.
+        draws: resamples of the groups.
+    """
+    value = score_model(first, draws) - score_model(second, draws)
+    interval, df = interval_of_difference(value, first, spread, draws)
     p = permutation_p(first, second, draws) if draws.groups >= MIN_GROUPS else None
     no_test = f"no test: expected at least {MIN_GROUPS} groups, got {draws.groups}"
     return Difference(
         first=first.name,
         second=second.name,
-        value=score_model(first, draws) - score_model(second, draws),
+        value=value,
         low=interval.low,
         high=interval.high,
-        se=float(np.nanstd(resampled, ddof=1)),
+        se=float(np.nanstd(spread.mean().resampled, ddof=1)),
+        df=df,
         p=p,
         reason=no_test if p is None else interval.reason,
+        method=interval.method,
     )
+
+
+def interval_of_difference(
+    value: float, first: ComparedModel, spread: Spread, draws: Draws
+) -> tuple[Interval, float]:
+    """The 95 % interval of a difference, and its degrees of freedom.
+
+    Args:
+        value: the difference.
+        first: one of the two models, as `MeanScores.align` returns it.
+        spread: of the difference, one column per class.
+        draws: resamples of the groups.
+    """
+    classes = np.flatnonzero(first.counted.any(axis=0))
+    counted = first.counted[:, classes]
+    groups, df = freedom_of_mean(spread.select(classes), counted, draws)
+    smallest = int(groups.min(initial=draws.groups))
+    return estimate_interval(value, spread.mean(), smallest, df), df
 
 
 def permutation_p(first: ComparedModel, second: ComparedModel, draws: Draws) -> float:

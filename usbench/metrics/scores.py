@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.errors import ConfigError
-from usbench.metrics.bootstrap import Draws, Values, percentile_interval, resample_means
+from usbench.metrics.bootstrap import Draws, Values, resample_means
+from usbench.metrics.intervals import (
+    Spread,
+    estimate_interval,
+    freedom_of_mean,
+    measure_spread,
+)
 from usbench.metrics.ratios import mean_defined
 from usbench.types import Target, Task
 
@@ -21,21 +27,27 @@ class Figure:
     """One number with its interval; where undefined, None with a reason, never NaN or infinity."""
 
     value: float | None
-    n: int  # cases with a value: those on which the figure is defined by itself
+    # Cases with a value: those on which the figure is defined by itself. Of a mean over classes,
+    # n and groups are those of the class with the fewest groups.
+    n: int
     reason: str | None = None  # why the value is None
-    low: float | None = None  # 95 % interval by cluster bootstrap over groups
+    low: float | None = None  # 95 % interval over groups
     high: float | None = None
     interval: str | None = None  # why there is no interval, or how far to trust it
     method: str | None = None  # how low and high were computed; None without an interval
     groups: int | None = None  # that these cases are of; None: not stated
+    se: float | None = None  # standard error over groups, by the bootstrap
+    df: float | None = None  # its degrees of freedom
 
     @staticmethod
     def of(
         value: float,
         counted: Flags,
         reason: str = "no case to average",
-        resampled: Values | None = None,
+        spread: Spread | None = None,
         draws: Draws | None = None,
+        groups: int | None = None,
+        df: float | None = None,
     ) -> Figure:
         """A figure with its interval; None with the reason where the value isn't finite.
 
@@ -43,24 +55,29 @@ class Figure:
             value: NaN where it is undefined.
             counted: (N,) whether each case has a value.
             reason: why it is undefined.
-            resampled: (B,) the value in each resample; None for no interval.
+            spread: how the value varies over groups; None for no interval.
             draws: the resamples of the groups.
+            groups: how many have a value; None: as many as the counted cases are of.
+            df: degrees of freedom; None: groups − 1.
         """
         n = int(counted.sum())
-        groups = None if draws is None else draws.count_groups(counted)
+        if groups is None and draws is not None:
+            groups = draws.count_groups(counted)
         if not math.isfinite(value):
             return Figure(None, n, reason, groups=groups)
-        if resampled is None or groups is None:
+        if spread is None or groups is None:
             return Figure(float(value), n, groups=groups)
-        interval = percentile_interval(resampled, groups)
+        interval = estimate_interval(float(value), spread, groups, df)
         return Figure(
             float(value),
             n,
             low=interval.low,
             high=interval.high,
             interval=interval.reason,
-            method=None if interval.low is None else "percentile",
+            method=interval.method,
             groups=groups,
+            se=interval.se,
+            df=interval.df,
         )
 
 
@@ -192,15 +209,17 @@ def average(values: Sequence[float], draws: Draws | None = None) -> Figure:
     if infinite:
         return Figure(None, len(defined), f"infinite in {infinite} of {len(defined)} cases")
     mean = sum(defined) / len(defined) if defined else math.nan
-    resampled = resample_means(array, draws) if draws else None
-    return Figure.of(mean, counted, resampled=resampled, draws=draws)
+    if draws is None:
+        return Figure.of(mean, counted)
+    spread = measure_spread(lambda draws: resample_means(array, draws), draws, "unbounded")
+    return Figure.of(mean, counted, spread=spread, draws=draws)
 
 
 def class_figures(
     values: Values,
     counted: Flags,
     reason: str,
-    resampled: Values | None = None,
+    spread: Spread | None = None,
     draws: Draws | None = None,
 ) -> list[Figure]:
     """One figure per class.
@@ -209,13 +228,12 @@ def class_figures(
         values: (C,) NaN where undefined.
         counted: (N, C) whether each case has a value.
         reason: why a value is undefined.
-        resampled: (B, C) the values in each resample; None for no intervals.
+        spread: of the classes, one column each; None for no intervals.
         draws: the resamples of the groups.
     """
-    columns = [None] * len(values) if resampled is None else resampled.T
     return [
-        Figure.of(value, counted[:, c], reason, column, draws)
-        for c, (value, column) in enumerate(zip(values, columns, strict=True))
+        Figure.of(value, counted[:, c], reason, spread.column(c) if spread else None, draws)
+        for c, value in enumerate(values)
     ]
 
 
@@ -223,16 +241,23 @@ def class_mean(
     values: Values,
     counted: Flags,
     reason: str = "no case to average",
-    resampled: Values | None = None,
+    spread: Spread | None = None,
     draws: Draws | None = None,
 ) -> Figure:
     """The mean over the classes that have a value; arguments as for `class_figures`.
 
-    A case counts if it has a value of any class.
+    n and groups are those of the class with the fewest.
     """
-    means = None if resampled is None else mean_defined(resampled, 1)
-    has_any = np.asarray(counted.any(axis=1))
-    return Figure.of(float(mean_defined(values)), has_any, reason, means, draws)
+    value = float(mean_defined(values))
+    defined = np.flatnonzero(np.isfinite(values))
+    if not len(defined):
+        return Figure.of(value, np.asarray(counted.any(axis=1)), reason, draws=draws)
+    flags = counted[:, defined]
+    if spread is None or draws is None:
+        return Figure.of(value, flags[:, flags.sum(axis=0).argmin()], reason, draws=draws)
+    groups, df = freedom_of_mean(spread.select(defined), flags, draws)
+    smallest = flags[:, np.lexsort((flags.sum(axis=0), groups))[0]]
+    return Figure.of(value, smallest, reason, spread.mean(), draws, df=df)
 
 
 def figure_values(figures: Mapping[str, Figure]) -> dict[str, float | None]:

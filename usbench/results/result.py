@@ -243,7 +243,7 @@ def part_types(kind: Callable[..., object]) -> Mapping[str, type | None]:
 
 
 def figures_to_json(figures: Figures) -> JsonObject:
-    """Scores by name, as the schema has them; `interval` and `reason` only where there is one."""
+    """Scores by name, as the schema has them; `interval`, `reason`, `se` and `df` where known."""
     content: JsonObject = {}
     for name, figure in figures.items():
         content[name] = {
@@ -254,6 +254,8 @@ def figures_to_json(figures: Figures) -> JsonObject:
             "n": figure.n,
             "groups": figure.groups,
         }
+        if figure.se is not None:
+            content[name] |= {"se": figure.se, "df": figure.df}
         if figure.interval is not None:
             content[name]["interval"] = figure.interval
         if figure.value is None:
@@ -273,6 +275,8 @@ def figures_from_json(content: JsonObject) -> Figures:
             figure.get("interval"),
             figure["method"],
             figure["groups"],
+            figure.get("se"),
+            figure.get("df"),
         )
         for name, figure in content.items()
     }

@@ -12,6 +12,7 @@ from usbench.io.config import build
 from usbench.io.console import track
 from usbench.metrics import calibration, detect_scorer, landmark_scorer, segment_scorer
 from usbench.metrics.bootstrap import draw, resample_sums
+from usbench.metrics.intervals import measure_spread
 from usbench.metrics.scores import Figures, Scorer, Scores, class_mean
 from usbench.results.predictions import StoredPredictions
 from usbench.types import Score, Target, Task
@@ -106,10 +107,12 @@ def add_calibration(
             **per_class[name],
             "ece": calibration.ece_figure(table[:, c], draws, "no pixel is known"),
         }
-    resampled = calibration.ece(resample_sums(table, draws))  # (B, C)
+    spread = measure_spread(
+        lambda draws: calibration.ece(resample_sums(table, draws)), draws, "share"
+    )
     # Class by class: NumPy sums a whole table in another order, with other last bits.
     errors = np.array([per_class[name]["ece"].value for name in classes], np.float64)
-    total = class_mean(errors, table[..., 0].sum(axis=2) > 0, resampled=resampled, draws=draws)
+    total = class_mean(errors, table[..., 0].sum(axis=2) > 0, spread=spread, draws=draws)
     protocol = replace(
         protocol,
         description=f"{protocol.description}; {CALIBRATION}",

@@ -64,9 +64,10 @@ def describe_result(result: Result) -> str:
     if result.trained_on:
         parts.append(f"trained on {result.trained_on}")
     parts.append(format_count(result.data.counts["test"], "test image"))
-    groups = result.scores[result.primary.name].groups
-    if groups is not None:
-        parts[-1] += f" in {format_count(groups, 'group')}"
+    tables = [result.scores, *result.protocol.per_class.values()]
+    groups = [figure.groups or 0 for table in tables for figure in table.values()]
+    if max(groups):  # a figure's own groups may be fewer
+        parts[-1] += f" in {format_count(max(groups), 'group')}"
     return " · ".join(parts)
 
 
