@@ -149,6 +149,25 @@ def test_a_lease_that_is_none(path, monkeypatch, word):
         lock.take_lock(path)
 
 
+def test_a_lock_that_is_replaced_while_it_is_read_is_not_stale(path, monkeypatch):
+    """Its age came from the old file and its holder from the new one, so that two held it."""
+    old = of_another_host(path, 500)
+    fresh = path.with_name("fresh")
+    of_another_host(fresh, 0)
+    fresh.write_text(fresh.read_text().replace(old, "cd" * 16))
+    stat = Path.stat
+
+    def replace_after(self: Path, **options: bool) -> os.stat_result:
+        found = stat(self, **options)
+        if self == path and fresh.is_file():
+            fresh.replace(path)
+        return found
+
+    monkeypatch.setattr(Path, "stat", replace_after)
+    holder = lock.read_holder(path)
+    assert holder and (holder.token == old or not holder.stale)
+
+
 def _race(path: Path, start: float) -> bool:
     time.sleep(max(0.0, start - time.time()))
     held = lock.take_lock(path)

@@ -123,8 +123,9 @@ def read_holder(path: Path, now: float | None = None) -> Holder | None:
         now: `file_system_time` of its folder; None: it is asked.
     """
     try:
-        beat = path.stat().st_mtime
-        file = LockFile.parse(path.read_text())
+        with path.open() as opened:  # one file: another process may replace it at any moment
+            beat = os.fstat(opened.fileno()).st_mtime
+            file = LockFile.parse(opened.read())
     except FileNotFoundError:
         return None
     silent = max(0.0, (file_system_time(path.parent) if now is None else now) - beat)

@@ -495,6 +495,7 @@ def test_the_optimiser_is_the_recipe_s():
 
 
 @pytest.mark.train
+@pytest.mark.slow
 def test_it_learns_eight_images_to_less_than_three_pixels(tmp_path):
     net = model(epochs=20, batch=2, lr=4e-3, augment={})
     net.fit(samples(8), samples(8), run(tmp_path))

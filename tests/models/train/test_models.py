@@ -38,6 +38,8 @@ LEAST = (
     0.25  # of the way from the worst figure to the frozen one: a threshold's margin on each side
 )
 EXTRAS = {"nnunet": ["nnunetv2"], "detr": ["transformers"], "samed": ["transformers"]}
+# Their adapter is another model's too, whose learning is always tested.
+AS_ANOTHER = ("yolov5su", "yolo11", "yolo26", "retinanet", "fcos")
 ODD = ((97, 131), (64, 64), (40, 200))
 
 
@@ -188,6 +190,11 @@ def same(first: Target, other: Target) -> bool:
 # ----
 
 
+@pytest.mark.parametrize(
+    "subject",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in AS_ANOTHER)) for name in YAMLS],
+    indirect=True,
+)
 def test_it_learns_eight_pictures(subject, tmp_path):
     figure, entry = measure_learning.train(subject, tmp_path, seed=0), LEARNING.get(subject.name)
     if entry is None:  # a lab's own
