@@ -17,6 +17,7 @@ import yaml
 
 from tests.helpers.paths import ROOT
 from tests.helpers.watched import Watch, a_run
+from usbench.datasets.codecs import image  # before ultralytics, as a run does
 from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError, RunError, UsbenchError
 from usbench.models.yolo import package
@@ -611,9 +612,7 @@ def test_a_damaged_picture_is_our_error_once_ultralytics_is_imported(tmp_path) -
     """It puts an Image.open of its own in place, which wants to install a plug-in for what it can't
     read.
     """
-    from usbench.datasets.codecs import image
-
-    import ultralytics  # noqa: F401  isort: skip
+    import ultralytics  # noqa: F401
 
     (tmp_path / "empty.png").write_bytes(b"")
     with pytest.raises(DataError, match=r"empty\.png: expected an 8-bit grey or colour picture"):
