@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from usbench.datasets.config import SplitConfig, ViewConfig
 from usbench.datasets.dataset import Dataset, open_view
 from usbench.datasets.layouts.index_masks import IndexMasks
-from usbench.errors import ConfigError, DataError, RunError
+from usbench.errors import ConfigError, DataError
 from usbench.io.config import build
 from usbench.metrics import mask_overlap
 from usbench.metrics.ratios import mean_defined
@@ -23,7 +23,6 @@ from usbench.results.gallery import cases as gallery_cases
 from usbench.results.gallery.drawing import draw_overlays
 from usbench.results.predictions import StoredPredictions, read_predictions, write_predictions
 from usbench.results.result import figures_to_json
-from usbench.runner import machine
 from usbench.types import Masks, Sample
 
 FOLDERS = {split: (f"{split}/images", f"{split}/masks") for split in ("train", "val", "test")}
@@ -148,28 +147,6 @@ def test_undefined_figures_keep_their_reason():
         "reason": "why",
     }
     assert content["iou"]["value"] == 0.5 and "reason" not in content["iou"]
-
-
-@pytest.mark.parametrize("expected", ["gpu", "cuda:x", "cuda:-1"])
-def test_a_device_that_is_no_device(expected):
-    with pytest.raises(ConfigError, match="auto, cpu, cuda"):
-        machine.resolve_device(expected)
-
-
-@pytest.mark.skipif(bool(machine.cuda_capabilities()), reason="this machine has a CUDA device")
-def test_cuda_where_there_is_none():
-    assert machine.resolve_device("auto") == "cpu"
-    with pytest.raises(RunError, match="device=cuda"):
-        machine.resolve_device("cuda")
-
-
-def test_precision_follows_the_instructions_of_the_processor():
-    flags = set(machine.cpu_info("flags").split())
-    expected = "bf16" if flags & {"avx512_bf16", "amx_bf16"} else "fp32"
-    assert machine.resolve_precision("auto", "cpu") == expected
-    assert machine.resolve_precision("fp32", "cpu") == "fp32"
-    with pytest.raises(ConfigError, match="fp8"):
-        machine.resolve_precision("fp8", "cpu")
 
 
 @pytest.mark.parametrize(

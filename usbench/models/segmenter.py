@@ -242,8 +242,11 @@ def exclusive_loss(logits: Tensor, targets: Tensor, ce: float = 1.0, dice: float
     """
     index = targets[:, 0].long()
     logits = logits.float()
+    entropy = ce * F.cross_entropy(logits, index)
+    if not dice:
+        return entropy
     planes = F.one_hot(index, logits.shape[1]).movedim(-1, 1)[:, 1:].float()
-    return ce * F.cross_entropy(logits, index) + dice * soft_dice(logits.softmax(1)[:, 1:], planes)
+    return entropy + dice * soft_dice(logits.softmax(1)[:, 1:], planes)
 
 
 def overlapping_loss(logits: Tensor, targets: Tensor, ce: float = 1.0, dice: float = 1.0) -> Tensor:
@@ -260,6 +263,8 @@ def overlapping_loss(logits: Tensor, targets: Tensor, ce: float = 1.0, dice: flo
     planes = torch.where(known, targets, 0).float()
     known_share = known.numel() / known.sum().clamp(1)  # the mean over all → over the known
     entropy = F.binary_cross_entropy_with_logits(logits, planes, known.float()) * known_share
+    if not dice:
+        return ce * entropy
     return ce * entropy + dice * soft_dice(logits.sigmoid() * known, planes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from usbench.io.console import warn
 from usbench.runner.config import RunConfig, write_config
 from usbench.runner.folders import try_folders
 from usbench.runner.lock import lock_path, read_holder, replace_stale_lock
+from usbench.runner.machine import memory_bytes
 from usbench.runner.publish import save_failure
 from usbench.runner.resources import reserve_slot, visible_gpus
 from usbench.runner.status import run_status
@@ -19,6 +21,14 @@ from usbench.runner.status import run_status
 INTERRUPTED = 130  # exit code after Ctrl-C
 PARENT = "USBENCH_PARENT"  # set for the child, which ends when its standard input closes
 ENDING_SIGNALS = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # of a cluster: the run isn't failed
+# glibc gives large tensors back to the system at once and gets them again page by page. With
+# these it keeps them, for about 8 % more memory.
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(8 << 30),
+    "MALLOC_TOP_PAD_": str(256 << 20),
+}
+ALLOCATOR_MEMORY = 4 << 30  # bytes; not on machines with less
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -109,13 +119,17 @@ def record_lost_process(config: RunConfig, pid: int, reason: str, failed: bool =
 
 
 def child_environment(threads: int) -> dict[str, str]:
-    """The child's environment: its thread count is fixed before any library reads it.
+    """The child's environment: threads and allocator are fixed before any library reads them.
+
+    What the user has set stays.
 
     A waiting thread of libgomp spins for a moment, then sleeps. Ten times as long makes two threads
     on shared cores up to twice as slow (libgomp's default: slower still); sleeping at once costs a
     small network a fifth of its speed on free cores.
     """
-    environment = {"GOMP_SPINCOUNT": "1000", **os.environ, PARENT: "1"}
+    keeps_pages = platform.libc_ver()[0] == "glibc" and memory_bytes() >= ALLOCATOR_MEMORY
+    allocator = ALLOCATOR if keeps_pages else {}
+    environment = {"GOMP_SPINCOUNT": "1000", **allocator, **os.environ, PARENT: "1"}
     environment |= dict.fromkeys(THREADS, str(threads))
     environment.pop("HYDRA_FULL_ERROR", None)
     return environment

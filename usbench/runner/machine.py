@@ -7,10 +7,13 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
+
+import psutil
 
 from usbench.errors import ConfigError, RunError
 from usbench.results.result import Code, Machine
@@ -36,17 +39,29 @@ PACKAGES = (
     "mlflow",
 )
 CAPABILITY_MAJOR, CAPABILITY_MINOR = 75, 76  # CUdevice_attribute of the driver API
+NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE
+BF16_CAPABILITY = (8, 0)  # Ampere; older GPUs emulate bf16
 
 
 def cuda_capabilities() -> list[tuple[int, int]]:
-    """Compute capability of each visible CUDA device, by the driver; [] where there is none."""
+    """Compute capability of each visible CUDA device, by the driver; [] where there is none.
+
+    Raises:
+        RunError: there is a driver, and it doesn't start.
+    """
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
         return []
     count = ctypes.c_int()
-    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+    error = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+    if error == NO_DEVICE:
         return []
+    if error:
+        raise RunError(
+            f"the CUDA driver doesn't start (error {error}): see what nvidia-smi says, or use "
+            "device=cpu"
+        )
     capabilities = []
     for n in range(count.value):
         device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
@@ -55,6 +70,14 @@ def cuda_capabilities() -> list[tuple[int, int]]:
         driver.cuDeviceGetAttribute(ctypes.byref(minor), CAPABILITY_MINOR, device)
         capabilities.append((major.value, minor.value))
     return capabilities
+
+
+def count_gpus() -> int:
+    """The number of visible CUDA devices; 0 also where the driver doesn't start."""
+    try:
+        return len(cuda_capabilities())
+    except RunError:  # a run that wants a GPU says so
+        return 0
 
 
 def resolve_device(device: object) -> str:
@@ -81,14 +104,37 @@ def resolve_device(device: object) -> str:
 
 def resolve_precision(precision: object, device: str) -> Precision:
     """auto | fp32 | bf16 → fp32 or bf16, by the device's instructions, never by timing."""
-    if precision in ("fp32", "bf16"):
-        return precision
-    if precision != "auto":
+    if precision not in ("auto", "fp32", "bf16"):
         raise ConfigError(f"precision={precision}: expected auto, fp32 or bf16")
     if device == "cpu":
-        # the flags are instruction sets, as Linux names them
-        return "bf16" if {"avx512_bf16", "amx_bf16"} & set(cpu_info("flags").split()) else "fp32"
-    return "bf16" if cuda_capabilities()[int(device.split(":")[1])] >= (8, 0) else "fp32"
+        fast = has_fast_bf16(cpu_info("vendor_id"), cpu_info("flags").split())
+        return choose_precision(precision, fast)
+    capability = cuda_capabilities()[int(device.split(":")[1])]
+    if precision == "bf16" and capability < BF16_CAPABILITY:
+        raise ConfigError(
+            f"precision=bf16: expected a GPU of compute capability 8.0 or more, got "
+            f"{capability[0]}.{capability[1]} for {device}; use precision=fp32"
+        )
+    return choose_precision(precision, capability >= BF16_CAPABILITY)
+
+
+def choose_precision(precision: object, fast_bf16: bool) -> Precision:
+    """auto | fp32 | bf16 → the precision, by whether bf16 is fast there."""
+    if precision == "auto":
+        return "bf16" if fast_bf16 else "fp32"
+    return "bf16" if precision == "bf16" else "fp32"
+
+
+def has_fast_bf16(vendor: str, flags: Collection[str]) -> bool:
+    """Whether a processor is faster in bf16 than in fp32: with AMX, or AMD's with AVX-512's bf16.
+
+    Intel's AVX-512 bf16 without AMX, as virtual machines often have it, is slower.
+
+    Args:
+        vendor: as Linux names it.
+        flags: instruction sets, likewise.
+    """
+    return "amx_bf16" in flags or ("avx512_bf16" in flags and vendor == "AuthenticAMD")
 
 
 def cpu_info(field: str) -> str:
@@ -96,6 +142,14 @@ def cpu_info(field: str) -> str:
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.is_file() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")
+
+
+def memory_bytes() -> int:
+    """Memory that this process may use: the machine's, or less by its control group's limit."""
+    limit = Path("/sys/fs/cgroup/memory.max")
+    stated = limit.read_text().strip() if limit.is_file() else ""
+    total = int(psutil.virtual_memory().total)
+    return min(total, int(stated)) if stated.isdigit() else total
 
 
 def cores() -> int:
@@ -144,9 +198,11 @@ def driver_version() -> str | None:
 
 
 def tf32(device: str) -> bool | None:
-    """Whether torch lets CUDA matrix products use TF32; None on a CPU."""
+    """Whether torch lets CUDA matrix products or convolutions use TF32; None on a CPU."""
     torch = sys.modules.get("torch")
-    return None if device == "cpu" or torch is None else bool(torch.backends.cuda.matmul.allow_tf32)
+    if device == "cpu" or torch is None:
+        return None
+    return bool(torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32)
 
 
 def code_state(version: str) -> Code:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from usbench.errors import RunError
 from usbench.io.config import Composed
+from usbench.io.console import say
 from usbench.runner import machine
+
+LOOK_S = 1.0  # between two looks for a free GPU
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def launcher_resources(launcher: Composed) -> Resources:
         return Resources(max(1, cores // threads), threads, True, gpus, per_gpu=0)
     n_jobs = int(launcher.get("n_jobs") or 1)  # joblib's: -1 is one per core, -2 leaves one free
     places = n_jobs if n_jobs > 0 else max(1, cores + 1 + n_jobs)
-    gpus = len(machine.cuda_capabilities())
+    gpus = machine.count_gpus()
     per_gpu = -(-places // gpus) if gpus else 1  # rounded up
     return Resources(places, max(1, cores // places), per_gpu=per_gpu)
 
@@ -83,13 +86,13 @@ def visible_gpus() -> list[str]:
     """The numbers of the GPUs that this process sees, as CUDA_VISIBLE_DEVICES takes them."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        return [str(n) for n in range(len(machine.cuda_capabilities()))]
-    return [number for number in visible.split(",") if number]
+        return [str(n) for n in range(machine.count_gpus())]
+    return [number.strip() for number in visible.split(",") if number.strip()]
 
 
 @contextmanager
 def reserve_slot(numbers: Sequence[str], per_number: int) -> Iterator[str]:
-    """Reserve the GPU with the fewest runs of this user on this host.
+    """Reserve the GPU with the fewest runs of this user on this host; wait until one is free.
 
     Args:
         numbers: of the GPUs, see `visible_gpus`.
@@ -97,24 +100,34 @@ def reserve_slot(numbers: Sequence[str], per_number: int) -> Iterator[str]:
 
     Yields:
         The GPU's number.
-
-    Raises:
-        RunError: all are taken, as more runs were started at once than were planned.
     """
     user = str(os.getuid()) if hasattr(os, "getuid") else "user"
     folder = Path(tempfile.gettempdir()) / f"usbench-gpus-{user}"
     folder.mkdir(exist_ok=True)
     with ExitStack() as stack:
-        for place, number in itertools.product(range(per_number), numbers):
-            try:
-                stack.enter_context(
-                    FileLock(folder / f"{number.replace('/', '_')}-{place}.lock", timeout=0)
-                )
-            except Timeout:
-                continue
-            yield number
-            return
-        raise RunError(
-            f"GPUs {', '.join(numbers)}: expected one with fewer than {per_number} runs, got none; "
-            "start fewer at once"
-        )
+        number = take_slot(stack, folder, numbers, per_number)
+        if number is None:
+            say(f"waiting for a GPU: {', '.join(numbers)} run {per_number} each already")
+        while number is None:
+            time.sleep(LOOK_S)
+            number = take_slot(stack, folder, numbers, per_number)
+        yield number
+
+
+def take_slot(
+    stack: ExitStack, folder: Path, numbers: Sequence[str], per_number: int
+) -> str | None:
+    """Lock a free place until the stack closes; its GPU's number, None where all are taken.
+
+    Args:
+        stack: holds the lock.
+        folder: of the locks, a file for each place.
+        numbers: of the GPUs.
+        per_number: places of each.
+    """
+    for place, number in itertools.product(range(per_number), numbers):
+        path = folder / f"{number.replace('/', '_')}-{place}.lock"
+        with suppress(Timeout):
+            stack.enter_context(FileLock(path, timeout=0))
+            return number
+    return None

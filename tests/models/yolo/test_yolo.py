@@ -17,12 +17,15 @@ import yaml
 
 from tests.helpers.paths import ROOT
 from tests.helpers.watched import Watch, a_run
+from usbench.datasets.codecs import image  # before ultralytics, as a run does
 from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError, RunError, UsbenchError
+from usbench.models.yolo import package
 from usbench.models.yolo.boxes import Fit, predict_boxes, suppress
 from usbench.models.yolo.model import Yolo
 from usbench.models.yolo.package import build_net, sealed_ultralytics
 from usbench.models.yolo.recipe import choose_net, training_arguments
+from usbench.models.yolo.trainer import count_workers
 from usbench.types import Boxes, Run, Sample
 
 TINY = {
@@ -136,7 +139,7 @@ def test_every_batch_is_a_step_and_nothing_stops_early() -> None:
 
 def test_every_training_argument_of_the_installed_package_is_given(tmp_path) -> None:
     """A new one in an upgrade, or a new default, can't slip in."""
-    runs_own = "model data device project name seed amp"
+    runs_own = "model data device project name seed amp workers"
     predicting = (
         "augment dnn embed nms retina_masks source stream_buffer vid_stride visualize tracker"
     )
@@ -335,6 +338,30 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(straight, tmp_path, c
     assert set(watch.logged["train/loss"]) == {2, 3}
     second_epoch = straight_watch.predicted[1]  # the best here
     assert same(list(model.predict(images(pictures(4, seed=1)))), second_epoch)
+
+
+@pytest.mark.parametrize(
+    ("device", "threads", "expected"), [("cpu", 16, 0), ("cuda:0", 4, 4), ("cuda:1", 16, 8)]
+)
+def test_only_a_gpu_has_worker_processes(tmp_path, device, threads, expected) -> None:
+    run = replace(a_run(tmp_path, Watch([])), device=device, threads=threads)
+    assert count_workers(run) == expected
+
+
+@pytest.mark.train
+@pytest.mark.process
+def test_a_run_with_workers_resumes_as_if_it_had_not_been_interrupted(
+    tmp_path, monkeypatch
+) -> None:
+    """On a CPU, where only this test has workers."""
+    monkeypatch.setattr(package, "count_workers", lambda run: 2)
+    whole, whole_watch = fitted(tmp_path / "whole", [0.1, 0.2, 0.3])
+    with pytest.raises(StopIteration):  # in the third validation
+        fitted(tmp_path / "parts", [0.1, 0.2])
+    resumed, watch = fitted(tmp_path / "parts", [0.3])
+    assert whole_watch.logged["train/loss"][3] == watch.logged["train/loss"][3]
+    pair = [list(model.predict(images(pictures(4, seed=1)))) for model in (whole, resumed)]
+    assert same(*pair)
 
 
 def failing(tmp_path: Path, train: list[Sample] | None = None, **changes) -> str:
@@ -585,9 +612,7 @@ def test_a_damaged_picture_is_our_error_once_ultralytics_is_imported(tmp_path) -
     """It puts an Image.open of its own in place, which wants to install a plug-in for what it can't
     read.
     """
-    from usbench.datasets.codecs import image
-
-    import ultralytics  # noqa: F401  isort: skip
+    import ultralytics  # noqa: F401
 
     (tmp_path / "empty.png").write_bytes(b"")
     with pytest.raises(DataError, match=r"empty\.png: expected an 8-bit grey or colour picture"):

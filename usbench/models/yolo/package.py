@@ -22,7 +22,14 @@ from usbench.models.checkpoints import first_line
 from usbench.models.yolo.boxes import write_split
 from usbench.models.yolo.points import ignore_unknown
 from usbench.models.yolo.recipe import DECODER, FIXED, Net
-from usbench.models.yolo.trainer import Counts, Job, State, explain_memory, subclass_trainer
+from usbench.models.yolo.trainer import (
+    Counts,
+    Job,
+    State,
+    count_workers,
+    explain_memory,
+    subclass_trainer,
+)
 from usbench.types import Run
 
 
@@ -208,6 +215,7 @@ def build_trainer(job: Job, counts: Counts) -> Any:
         "data": str(job.folder),
         "model": "yolov8.yaml",
         "device": job.run.device,
+        "workers": count_workers(job.run),
         "seed": job.run.seed % 2**32,  # NumPy takes no larger one
         # True would ask the network for a net to try it with.
         "amp": "bf16" if job.precision == "bf16" else False,

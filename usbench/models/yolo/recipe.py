@@ -223,7 +223,6 @@ FIXED: Mapping[str, object] = {
     "mode": "train",
     "split": "val",
     "save_period": -1,
-    "workers": 0,
     "fraction": 1.0,
     "conf": MIN_SCORE,
     "iou": NMS_IOU,

@@ -32,6 +32,7 @@ from usbench.models.yolo.points import Points
 from usbench.models.yolo.recipe import Net
 from usbench.types import Run, Sample, Target
 
+MAX_WORKERS = 8  # as ultralytics' own default
 Counts = Mapping[str, tuple[int, int]]  # split → images, boxes
 
 
@@ -166,6 +167,11 @@ def describe_data(job: Job) -> dict[str, object]:
     return data
 
 
+def count_workers(run: Run) -> int:
+    """Processes that read and augment images: none on a CPU, which the training keeps busy."""
+    return min(MAX_WORKERS, run.threads) if run.device.startswith("cuda") else 0
+
+
 def choose_precision(run: Run) -> Literal["fp32", "bf16"]:
     """bf16 where the trainer can: its autocast raises on a CPU and on a GPU that emulates it."""
     bf16 = run.precision == "bf16" and run.device.startswith("cuda")
@@ -209,12 +215,15 @@ def check_dataset(dataset: Any, split: str, written: tuple[int, int], name: str)
 
 
 def reseed(loader: Any, seed: int, epoch: int) -> None:
-    """Seed an epoch from (seed, epoch): order, augmentation, the pool that mosaics draw from."""
+    """Seed an epoch from (seed, epoch): order, augmentation, the pool that mosaics draw from.
+
+    With worker processes their number decides too.
+    """
     loader.generator.manual_seed(seed_epoch(seed, epoch))
-    loader.reset()
     data = loader.dataset
     data.ims[:] = [None] * len(data)
     data.buffer[:] = random.sample(range(len(data)), max(0, data.max_buffer_length - 1))
+    loader.reset()  # which starts the workers, with a copy of the data set
 
 
 def validate(trainer: Any, job: Job) -> float:
