@@ -61,13 +61,15 @@ class Draws:
             return self
         return replace(self, weights=draw_weights(self.groups, TAIL_RESAMPLES, SEED))
 
-    def single_groups(self, numbers: slice) -> Draws:
+    def single_groups(self, numbers: range) -> Draws:
         """For each of these groups a resample of that group alone, once."""
-        return replace(self, weights=np.eye(self.groups)[numbers])
+        weights = np.zeros((len(numbers), self.groups))
+        weights[np.arange(len(numbers)), numbers] = 1
+        return replace(self, weights=weights)
 
-    def without_groups(self, numbers: slice) -> Draws:
+    def without_groups(self, numbers: range) -> Draws:
         """For each of these groups a resample of all the others, once."""
-        return replace(self, weights=1 - np.eye(self.groups)[numbers])
+        return replace(self, weights=1 - self.single_groups(numbers).weights)
 
 
 def draw(groups: Sequence[str], resamples: int = RESAMPLES, seed: int = SEED) -> Draws:

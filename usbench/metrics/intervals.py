@@ -110,7 +110,7 @@ def values_by_group(
     varying = np.flatnonzero(np.ptp(np.nan_to_num(resampled.reshape(len(resampled), -1)), axis=0))
     values = resampled[:0]
     for start in range(0, draws.groups, CHUNK):
-        numbers = slice(start, start + CHUNK)
+        numbers = range(start, min(start + CHUNK, draws.groups))
         part = figure(draws.single_groups(numbers) if alone else draws.without_groups(numbers))
         values = np.concatenate([values, part])
         columns = values.reshape(len(values), -1)[:, varying].T
