@@ -136,6 +136,15 @@ CASES = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("stated", "known"),
+    [({"fit": 7.0, "score": None}, {"fit": 7.0}), ({"fit": None}, None), (None, None)],
+)
+def test_a_stage_that_was_not_measured_has_no_seconds(stated, known):
+    """The schema allows null; adding stages up ended in a TypeError."""
+    assert result(seconds=stated).seconds == known
+
+
 def test_round_trip_of_result_and_cases(tmp_path):
     path = store.save_result(tmp_path, result(), CASES)
     assert path == tmp_path / "usgra" / "segment" / f"unet-s0-{RUN_ID}.json"

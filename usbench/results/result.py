@@ -194,11 +194,15 @@ class Result:
         """A result from JSON's data that keeps the schema (see `schema.fault`)."""
         data = {"fingerprint": None, **content["data"]}
         data["counts"] = data.get("counts") or {}
-        extra = {name: value for name, value in content.items() if name not in KEYS}
-        return from_json(
-            cls,
-            {**content, "data": data, "protocols": protocols_from_json(content), "extra": extra},
-        )
+        measured = content.get("seconds") or {}  # a stage may be null
+        seconds = {stage: value for stage, value in measured.items() if value is not None}
+        made = {
+            "data": data,
+            "seconds": seconds or None,
+            "protocols": protocols_from_json(content),
+            "extra": {name: value for name, value in content.items() if name not in KEYS},
+        }
+        return from_json(cls, {**content, **made})
 
 
 OPTIONAL = {  # left out of the JSON where they are None
