@@ -77,7 +77,7 @@ NOMINAL, REQUIRED = 0.95, 0.90
 class Population:
     """What groups and images are drawn from."""
 
-    shape: str  # of SHAPES; "images" for rates
+    shape: str  # of SHAPES; "of images" for rates
     failures: float  # share of the images
     correlation: float
 
