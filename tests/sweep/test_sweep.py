@@ -289,6 +289,39 @@ def test_a_sweep_s_yaml_holds_for_its_cells(tmp_path):
 
 
 @pytest.mark.process
+def test_a_sweep_s_yaml_may_list_grids(tmp_path):
+    """One after the other; what the command says holds for each."""
+    folder = lab.make(tmp_path)
+    (folder / "conf" / "sweep").mkdir()
+    (folder / "conf" / "sweep" / "ours.yaml").write_text(
+        "# @package _global_\nhydra: {mode: MULTIRUN}\n"
+        "grids: [{model: works, seed: '5,3'}, {model: 'works,heatmap', seed: 1}]\n"
+    )
+    code, out, err = lab.usbench(folder, "sweep=ours", "plan=true")
+    assert code == 0, err
+    names = [line.split("  ")[0] for line in out.splitlines() if "seed=" in line]
+    assert names == ["works seed=5", "works seed=3", "works seed=1", "heatmap seed=1"]
+    code, out, err = lab.usbench(folder, "sweep=ours", "plan=true", "seed=7", "model=works")
+    assert code == 0 and "1 of 2 combinations would be run" in out, out + err
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (("-m", "grids=[3]"), "grids: expected a list of {key: values}, got [3]"),
+        (("-m", "grids={seed:1}"), "grids: expected a list of {key: values}"),
+        (("grids=[{seed:1}]",), "grids: expected a sweep's file, sweep=NAME, got a single run"),
+    ],
+)
+def test_wrong_grids_start_nothing(tmp_path, overrides, says):
+    folder = lab.make(tmp_path)
+    code, out, err = lab.usbench(folder, *overrides, "model=works")
+    assert code == 2 and says in err + out and "Traceback" not in err
+    assert not (folder / "results").exists()
+
+
+@pytest.mark.process
 def test_a_configuration_may_refer_to_the_seed(tmp_path):
     folder = lab.make(tmp_path)
     overrides = ("-m", "model=works", "seed=1,2", "++model.recipes.quick.epochs=${seed}")

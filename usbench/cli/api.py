@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from usbench.metrics.scores import Scores
     from usbench.results.result import Result
 
-NOT_ONE_RUN = ("plan", "planned", "study", "sweep")  # keys of the command that make no result
+NOT_ONE_RUN = (
+    "grids",
+    "plan",
+    "planned",
+    "study",
+    "sweep",
+)  # keys of the command that make no result
 
 
 # ---- data

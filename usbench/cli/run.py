@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from usbench.cli.ending import report_error
-from usbench.errors import Finished, RunError, UsbenchError
+from usbench.errors import ConfigError, Finished, RunError, UsbenchError
 from usbench.io.config import (
     Composed,
     in_multirun,
@@ -81,6 +81,8 @@ def run_job(config: object) -> float | None:
 
 def run_single(composed: Composed) -> float | None:
     """Do a run and its evaluations, unless they were done before; see `run_job`."""
+    if composed["grids"] and not in_multirun():
+        raise ConfigError("grids: expected a sweep's file, sweep=NAME, got a single run")
     plan = plan_tuned_run(composed, job_overrides())
     if plan.config.recipe and not in_multirun():
         check_recipe_overrides({plan.config.recipe}, job_overrides())

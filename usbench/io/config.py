@@ -322,12 +322,31 @@ def in_multirun() -> bool:
 # ---- overrides
 
 
-def sweep_overrides(config: DictConfig) -> list[str]:
-    """All overrides of a multirun, those of the sweep's YAML first; `${…}` stays as it is."""
+def sweep_parameters(config: DictConfig) -> list[str]:
+    """The overrides of a sweep's YAML; `${…}` stays as it is."""
     params: Any = OmegaConf.to_container(
         config.hydra.sweeper.params or OmegaConf.create({}), resolve=False
     )
-    return [*(f"{name}={value}" for name, value in params.items()), *task_overrides(config)]
+    return [f"{name}={value}" for name, value in params.items()]
+
+
+def grid_combinations(config: DictConfig) -> list[tuple[str, ...]]:
+    """The overrides of each job of a multirun: of its grids, one after the other.
+
+    What the command says holds for each grid.
+
+    Raises:
+        ConfigError: grids that aren't a list of {key: values}, or values that can't be listed.
+    """
+    grids: Any = [{}] if config.grids is None else OmegaConf.to_container(config.grids)
+    if not isinstance(grids, list) or not all(isinstance(grid, dict) for grid in grids):
+        raise ConfigError(f"grids: expected a list of {{key: values}}, got {grids!r}")
+    shared, task = sweep_parameters(config), task_overrides(config)
+    return [
+        job
+        for grid in grids
+        for job in combinations([*shared, *(f"{k}={v}" for k, v in grid.items()), *task])
+    ]
 
 
 def task_overrides(config: DictConfig) -> list[str]:

@@ -21,14 +21,14 @@ from pathlib import Path
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from usbench.errors import Finished, UsbenchError
+from usbench.errors import ConfigError, Finished, UsbenchError
 from usbench.io.config import (
     HYDRA_ERRORS,
     Composed,
-    combinations,
     compose_unresolved,
     explain,
-    sweep_overrides,
+    grid_combinations,
+    sweep_parameters,
     task_overrides,
     to_plain_data,
 )
@@ -110,7 +110,7 @@ def begin_sweep(config: DictConfig) -> None:
         Finished: plan=true, or nothing is to be done.
     """
     resources = launcher_resources(config.hydra.launcher)
-    overrides = track(combinations(sweep_overrides(config)), "planning")
+    overrides = track(grid_combinations(config), "planning")
     jobs = name_jobs([plan_job(job, compose_job, resources) for job in overrides])
     recipes = {job.plan.config.recipe for job in jobs if job.plan and job.plan.config.recipe}
     for job in jobs if recipes else ():
@@ -149,9 +149,12 @@ def begin_optuna_search(config: DictConfig) -> None:
 
     Raises:
         Finished: plan=true, or no trial is missing.
+        ConfigError: grids, which a search can't have.
     """
+    if config.grids is not None:
+        raise ConfigError("grids: a search has one; use hydra.sweeper.params")
     search = begin_search(
-        sweep_overrides(config),
+        [*sweep_parameters(config), *task_overrides(config)],
         config.hydra.sweeper.n_trials,
         launcher_resources(config.hydra.launcher),
     )
