@@ -204,5 +204,5 @@ def test_a_result_names_the_packages_that_pictures_go_through():
 def test_a_result_of_an_older_adapter_is_refused(tmp_path):
     (path,) = (ROOT / "results/usgra/segment").glob("unet-s0-*.json")
     old = load_result(path)
-    with pytest.raises(RunError, match="expected version 1 of unet's adapter, got 2"):
+    with pytest.raises(RunError, match="expected version 1 of unet's adapter, got 3"):
         reproduction.rebuild_config(old, None, tmp_path)

@@ -285,7 +285,9 @@ DAMAGES = {
 
 @pytest.mark.train
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(tmp_path, damage, capsys):
+def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(
+    tmp_path, damage, capsys, checkpoint_each_epoch
+):
     with pytest.raises(KeyboardInterrupt):
         net().fit(samples(6), samples(2), run(tmp_path, log=broken_after(2)))
     last = tmp_path / "checkpoint-00002.pt"

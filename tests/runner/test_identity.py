@@ -63,7 +63,7 @@ def test_a_module_alone_is_its_path_and_the_sha256_of_its_source(lab):
 
 
 def test_a_class_of_usbench_is_its_name_and_version():
-    assert class_identity("usbench.models.smp.SmpSegmenter") == "segmenter 2"
+    assert class_identity("usbench.models.smp.SmpSegmenter") == "segmenter 3"
 
 
 @pytest.mark.parametrize(

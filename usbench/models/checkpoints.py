@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import product
@@ -17,6 +18,7 @@ from usbench.io.console import warn
 from usbench.io.files import replacing
 
 KEPT = 2  # the newest checkpoints of a run: the last one may be damaged
+SHARE = 0.02  # of a training's time that writing checkpoints may take
 T = TypeVar("T")
 
 
@@ -108,11 +110,29 @@ def first_line(error: Exception) -> str:
     return (*str(error).splitlines(), type(error).__name__)[0]
 
 
-def save_checkpoint(folder: Path, epoch: int, content: object) -> None:
-    """Write the checkpoint of a finished epoch (from 1), and remove all but the newest two."""
-    save_file(folder / f"checkpoint-{epoch:05d}.pt", content)
-    for old in list_checkpoints(folder)[KEPT:]:
-        old.unlink()
+class Checkpoints:
+    """Writes a run's checkpoints, so many that it takes at most 2 % of the training's time.
+
+    After a long epoch that is one each. After a short one the next may wait, so that a run that
+    was killed repeats some epochs; it ends the same.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.next = 0.0  # when the next one is due, by time.monotonic
+
+    def due(self) -> bool:
+        """Whether it is time for the next one."""
+        return time.monotonic() >= self.next
+
+    def save(self, epoch: int, content: object) -> None:
+        """Write the one of a finished epoch (from 1), and remove all but the newest two."""
+        start = time.monotonic()
+        save_file(self.folder / f"checkpoint-{epoch:05d}.pt", content)
+        for old in list_checkpoints(self.folder)[KEPT:]:
+            old.unlink()
+        end = time.monotonic()
+        self.next = end + (end - start) / SHARE
 
 
 def list_checkpoints(folder: Path, suffix: str = ".pt") -> list[Path]:

@@ -27,10 +27,10 @@ from usbench.models import Recipe
 from usbench.models.arrays import Arrays
 from usbench.models.augment import augment
 from usbench.models.checkpoints import (
+    Checkpoints,
     list_checkpoints,
     load_file,
     load_first,
-    save_checkpoint,
     save_file,
 )
 from usbench.models.loop_keys import Augment, count_parts
@@ -98,7 +98,7 @@ def fit(
 ) -> None:
     """Train a net in place; leave it with its best epoch's weights, also at run.dir/best.pt.
 
-    Resumes from the newest checkpoint in run.dir.
+    Resumes from the newest checkpoint in run.dir (see `checkpoints.Checkpoints`).
 
     Args:
         validate: the selection rule on the validation set; higher is better.
@@ -117,6 +117,7 @@ def fit(
     schedule = build_schedule(optimiser, recipe, epochs, steps)
     state: dict[str, Stateful] = {"net": net, "optimiser": optimiser, "schedule": schedule}
     done, best = resume(state, run.dir)
+    checkpoints, best_weights = Checkpoints(run.dir), None
     images, targets = move_if_it_fits(train, run.device)
     ranges = Augment(**recipe["augment"])
     with bar("training", epochs, "epoch") as progress:
@@ -148,12 +149,20 @@ def fit(
             if isinstance(schedule, ReduceLROnPlateau):
                 schedule.step(score)
             if score > best:
-                best = score
-                save_file(run.dir / "best.pt", net.state_dict())
-            content = {name: part.state_dict() for name, part in state.items()}
-            save_checkpoint(run.dir, epoch, {"epoch": epoch, "best": best, **content})
+                best, best_weights = score, copy_state(net)
+            if epoch == epochs or checkpoints.due():
+                if best_weights is not None:
+                    save_file(run.dir / "best.pt", best_weights)
+                    best_weights = None
+                content = {name: part.state_dict() for name, part in state.items()}
+                checkpoints.save(epoch, {"epoch": epoch, "best": best, **content})
             progress.step(describe_epoch(loss, score, best))
     net.load_state_dict(load_file(run.dir / "best.pt"))
+
+
+def copy_state(net: nn.Module) -> dict[str, Tensor]:
+    """A copy of a net's weights in the machine's memory."""
+    return {name: value.detach().to("cpu", copy=True) for name, value in net.state_dict().items()}
 
 
 def describe_epoch(loss: float, score: float | None, best: float | None) -> str:

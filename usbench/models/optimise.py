@@ -21,9 +21,9 @@ from usbench.models.loop_keys import SCHEDULES
 
 POWER = 0.9  # of the polynomial decay (DeepLab's, Chen et al. 2017)
 OPTIMISERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
-    "adamw": torch.optim.AdamW,
-    "radam": partial(torch.optim.RAdam, decoupled_weight_decay=True),
-    "sgd": torch.optim.SGD,
+    "adamw": partial(torch.optim.AdamW, fused=True),
+    "radam": partial(torch.optim.RAdam, decoupled_weight_decay=True),  # torch has no fused one
+    "sgd": partial(torch.optim.SGD, fused=True),
 }
 
 
@@ -34,7 +34,7 @@ def build_optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     AdamW's, or SGD with momentum.
     """
     build = look_up(OPTIMISERS, recipe["optimizer"], "recipe.optimizer")
-    further = {"momentum": float(recipe["momentum"])} if build is torch.optim.SGD else {}
+    further = {"momentum": float(recipe["momentum"])} if recipe["optimizer"] == "sgd" else {}
     rate, decay = float(recipe["lr"]), float(recipe["weight_decay"])
     return build(net.parameters(), lr=rate, weight_decay=decay, **further)
 

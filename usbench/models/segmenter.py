@@ -43,7 +43,7 @@ class Segmenter(LoopModel):
     """
 
     name = "custom"  # in run ids
-    version = 2
+    version = 3
     keys: Keys = SEGMENTER
 
     def __init__(

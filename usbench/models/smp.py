@@ -19,7 +19,7 @@ class SmpSegmenter(Segmenter):
     """A Segmenter whose net smp builds."""
 
     name = "segmenter"  # in run ids
-    version = 2
+    version = 3
     keys = SMP
 
     def __init__(

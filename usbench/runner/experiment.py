@@ -41,7 +41,7 @@ MODEL_MEMBERS = {"fit", "restore", "predict", "parameters"}
 
 
 def train_and_test(config: RunConfig, lock: RunLock = ALONE) -> Result:
-    """Do one run and publish its result. An interrupted run resumes at its last epoch."""
+    """Do one run and publish its result. An interrupted run resumes at its last checkpoint."""
     config.run_dir.mkdir(parents=True, exist_ok=True)
     dataset = config.open_dataset()
     inputs = Inputs.record(config, dataset)

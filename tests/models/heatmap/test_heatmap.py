@@ -564,4 +564,4 @@ def test_every_recipe_can_be_built(compose):
         2,
     )
     assert {"rotate": 40, "shear": 20, "shift": 0.25}.items() <= paper["augment"].items()
-    assert yaml.safe_load((ROOT / "conf/model/heatmap.yaml").read_text())["version"] == 2
+    assert yaml.safe_load((ROOT / "conf/model/heatmap.yaml").read_text())["version"] == 3

@@ -16,7 +16,7 @@ import torch
 from tests.helpers.watched import Watch, a_run
 from tests.models.yolo.test_yolo import TINY
 from usbench.errors import ConfigError, DataError
-from usbench.models.yolo.boxes import Fit
+from usbench.models.yolo.boxes import Fit, fit_image
 from usbench.models.yolo.model import Yolo
 from usbench.models.yolo.package import build_net, make_criterion, sealed_ultralytics
 from usbench.models.yolo.points import (
@@ -207,7 +207,8 @@ def test_a_place_comes_back_where_it_was(shape, rect):
         other = torch.tensor([0, 0, 0, 0, 0.2, 5, 5, 1.0, 5, 5, 1.0])
         return (torch.stack([other, sure], 1)[None],)
 
-    (prediction,) = predict_points(net, [image], Fit(320, rect, "cpu"), np.array([False, False]))
+    fit = Fit(320, rect, "cpu")
+    (prediction,) = predict_points(net, [fit_image(image, fit)], fit, np.array([False, False]))
     assert np.abs(prediction.paths[0] - [[x - 0.5, y - 0.5]]).max() < 0.25 * max(
         1, max(shape) / 320
     )

@@ -20,7 +20,7 @@ from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError
 from usbench.io.console import bar
 from usbench.models.checkpoints import list_checkpoints, load_file, load_first
-from usbench.models.yolo.boxes import Fit, outputs, predict_boxes, read_queries
+from usbench.models.yolo.boxes import Fit, fit_image, outputs, predict_boxes, read_queries
 from usbench.models.yolo.model import Yolo
 from usbench.models.yolo.package import build_net, sealed_ultralytics
 from usbench.models.yolo.recipe import FAMILIES, choose_net, training_arguments
@@ -173,7 +173,7 @@ def fitted(folder: Path, family: str, watch: Watch, **changes) -> Yolo:
 
 @pytest.mark.train
 @pytest.mark.parametrize("family", ["yolo26", "rtdetr"])
-def test_stopped_and_started_again_ends_as_if_not(family, tmp_path):
+def test_stopped_and_started_again_ends_as_if_not(family, tmp_path, checkpoint_each_epoch):
     """YOLO26's loss shifts from one head to the other by epoch: it must resume where it was."""
     straight, whole = Watch([0.1, 0.2, 0.3]), Watch([0.1, 0.2, 0.3])
     model = fitted(tmp_path / "straight", family, straight, micro_batch=2)
@@ -194,7 +194,7 @@ def test_stopped_and_started_again_ends_as_if_not(family, tmp_path):
 
 @pytest.mark.train
 @pytest.mark.parametrize("micro_batch", [None, 4, 2, 1])
-def test_parts_make_the_same_number_of_steps(micro_batch, tmp_path):
+def test_parts_make_the_same_number_of_steps(micro_batch, tmp_path, checkpoint_each_epoch):
     """9 images in batches of 4: three steps an epoch, however small the parts; nothing is carried
     to the next one.
     """
@@ -228,7 +228,7 @@ def test_the_parts_gradients_add_up_to_a_batch_s(kind, expected):
 
     with bar("training", 1) as progress:
         job = SimpleNamespace(parts=2, net=choose_net(kind, "n", 1, None), bar=progress)
-        trainer = subclass_trainer(Theirs, job, {}, lambda _: None, lambda *_: None)()
+        trainer = subclass_trainer(Theirs, job, (5, 5), lambda _: None, lambda *_: None)()
         for _ in trainer.train_loader:
             trainer.model.weight.grad += 1
             trainer.optimizer_step()
@@ -279,7 +279,8 @@ def test_a_query_s_box_comes_back_where_it_was(shape):
         rows = torch.cat([bright[:, :4, 0] / 320, bright[:, 4:, 0], torch.ones(len(bright), 1)], 1)
         return (rows[:, None],)
 
-    (boxes,) = predict_boxes(net, [image], Fit(320, False, "cpu", stretched=True))
+    fit = Fit(320, False, "cpu", stretched=True)
+    (boxes,) = predict_boxes(net, [fit_image(image, fit)], fit)
     np.testing.assert_allclose(boxes.xyxy[0], target, atol=1.2 * max(1.0, max(shape) / 320))
     assert boxes.labels.tolist() == [1] and boxes.scores.tolist() == pytest.approx([0.9])
 
@@ -316,7 +317,8 @@ def test_what_is_trained_on_is_stretched_as_what_is_predicted_on(tmp_path, monke
         classes=2, recipe={**TINY, "epochs": 1}, size="n", family="rtdetr", options=DECODER
     )
     model.fit([picture], [picture], a_run(tmp_path / "run", Watch([0.5])))
-    assert len(list(outputs(net, [picture.image], Fit(64, False, "cpu", stretched=True)))) == 1
+    seen = fit_image(picture.image, Fit(64, False, "cpu", stretched=True))
+    assert len(list(outputs(net, [seen], "cpu", 1))) == 1
     assert torch.equal(trained[0], fed[0])
 
 

@@ -38,7 +38,7 @@ class Detector(LoopModel):
     """A detector of torchvision or transformers."""
 
     name = "detector"
-    version = 1
+    version = 2
     encoding = boxes.ENCODING
 
     def __init__(

@@ -35,7 +35,7 @@ class Heatmap(LoopModel):
     """
 
     name = "heatmap"
-    version = 2
+    version = 3
     encoding = points.MARKS
 
     def __init__(

@@ -98,7 +98,7 @@ class NnUNet:
         return count_parameters(self._predictor.network)
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], run: Run) -> None:
-        """Train, or resume after the last finished epoch; a finished run only loads best.pt.
+        """Train, or resume at the last checkpoint; a finished run only loads best.pt.
 
         Raises:
             RunError: a loss or validation score isn't finite, or memory runs out.

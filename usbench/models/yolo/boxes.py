@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -29,14 +29,11 @@ from usbench.types import Boxes, Sample, Target
 
 PAD = 114  # grey level around a letterboxed image, as around an augmented one
 CANDIDATES = 30_000  # best boxes of an image that go into the suppression; as their max_nms
-# Images of one size predicted together on a GPU. On a CPU one by one: no slower, and exact.
-GPU_BATCH = 16
+BATCH = 16  # images predicted together where an image's last bits may depend on its neighbours
 
 Image8 = NDArray[np.uint8]  # (H, W)
 # xyxy (N, 4) in net px, scores (N,), labels (N,); best first
 Detections = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-# A net in eval mode and images → a prediction of each.
-Predict = Callable[[Any, Iterable[Image8]], Iterator[Target]]
 # A target, its image's height and width → the lines of its label.
 LabelLines = Callable[[Target, int, int], Iterable[str]]
 
@@ -49,6 +46,13 @@ class Fit:
     rect: bool  # padded to whole strides instead of to a square
     device: str
     stretched: bool = False  # to the square, without any padding
+
+    def fitted_size(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Height and width, px, of an image of `shape` resized to the net's input, not padded."""
+        if self.stretched:
+            return self.size, self.size
+        height, width = (min(math.ceil(n * self.size / max(shape)), self.size) for n in shape)
+        return height, width
 
 
 @dataclass(frozen=True)
@@ -67,48 +71,68 @@ class Frame:
         return np.clip(moved, 0, np.array([self.width, self.height] * pairs, np.float64))
 
 
-def outputs(net: Any, images: Iterable[Image8], fit: Fit) -> Iterator[tuple[Frame, torch.Tensor]]:
-    """The net's output for each image, in order.
+@dataclass(frozen=True)
+class Input:
+    """An image as the net reads it."""
 
-    It doesn't depend on an image's neighbours: only images of one shape share a batch.
-    """
-
-    limit = 1 if fit.device == "cpu" else GPU_BATCH
-    for _, same_shape in groupby(images, key=np.shape):
-        while batch := list(islice(same_shape, limit)):
-            yield from outputs_of_one_shape(net, batch, fit)
+    pixels: Image8  # padded
+    frame: Frame
 
 
-@torch.no_grad()
-def outputs_of_one_shape(
-    net: Any, images: Sequence[Image8], fit: Fit
-) -> list[tuple[Frame, torch.Tensor]]:
-    """The net's outputs for images of one shape, predicted as one batch."""
-    height, width = images[0].shape
-    h, w = fitted_side(height, max(height, width), fit), fitted_side(width, max(height, width), fit)
+# A net in eval mode, inputs, and how many may share a batch → a prediction of each.
+Predict = Callable[[Any, Iterable[Input], int], Iterator[Target]]
+
+
+def resize(image: Image8, fit: Fit) -> Image8:
+    """An image in the net's pixels, bilinear, not padded."""
+    height, width = fit.fitted_size(image.shape)
+    return cast(Image8, cv2.resize(image, (width, height)))
+
+
+def fit_image(image: Image8, fit: Fit) -> Input:
+    """An image resized and padded to the net's input."""
+    resized = resize(image, fit)
+    (height, width), (h, w) = image.shape, resized.shape
     rows = math.ceil(h / STRIDE) * STRIDE if fit.rect else fit.size
     columns = math.ceil(w / STRIDE) * STRIDE if fit.rect else fit.size
     top, left = (rows - h) // 2, (columns - w) // 2
-    canvas = np.full((len(images), rows, columns), PAD, np.uint8)
-    for place, image in zip(canvas, images, strict=True):
-        place[top : top + h, left : left + w] = cv2.resize(image, (w, h))  # bilinear
-    pixels = torch.from_numpy(canvas).to(fit.device)[:, None].expand(-1, 3, -1, -1).float() / 255
-    frame = Frame(height, width, np.array([left, top]), np.array([width / w, height / h]))
-    return [(frame, output) for output in net(pixels)[0].float()]
+    canvas = np.full((rows, columns), PAD, np.uint8)
+    canvas[top : top + h, left : left + w] = resized
+    offset, scale = np.array([left, top]), np.array([width / w, height / h])
+    return Input(canvas, Frame(height, width, offset, scale))
 
 
-def fitted_side(side: int, longest: int, fit: Fit) -> int:
-    """A side of an image, px, when its longest side is resized to the net's input."""
-    return fit.size if fit.stretched else min(math.ceil(side * fit.size / longest), fit.size)
+def outputs(
+    net: Any, inputs: Iterable[Input], device: str, batch: int
+) -> Iterator[tuple[Frame, torch.Tensor]]:
+    """The net's output for each input, in order.
+
+    Args:
+        batch: how many neighbours of one shape the net sees together. The last bits of an output
+            may depend on them.
+    """
+    for _, same_shape in groupby(inputs, key=lambda item: item.pixels.shape):
+        while group := list(islice(same_shape, batch)):
+            pixels = np.stack([item.pixels for item in group])
+            frames = (item.frame for item in group)
+            yield from zip(frames, run_net(net, pixels, device), strict=True)
 
 
-def predict_boxes(net: Any, images: Iterable[Image8], fit: Fit) -> Iterator[Boxes]:
+@torch.no_grad()
+def run_net(net: Any, pixels: NDArray[np.uint8], device: str) -> torch.Tensor:
+    """The net's output (B, …) float32 for grey images (B, h, w)."""
+    images = torch.from_numpy(pixels).to(device)[:, None].expand(-1, 3, -1, -1).float() / 255
+    output: torch.Tensor = net(images.contiguous(memory_format=torch.channels_last))[0].float()
+    return output
+
+
+def predict_boxes(net: Any, inputs: Iterable[Input], fit: Fit, batch: int = 1) -> Iterator[Boxes]:
     """Yield the boxes of each image in native px, clipped: at most 300, with scores above .001.
 
     After suppression within a class at IoU .7; of a net that is fed stretched images, its queries
     as they are.
     """
-    for frame, output in outputs(net, images, fit):
+    for frame, output in outputs(net, inputs, fit.device, batch):
         detections = read_queries(output, fit.size) if fit.stretched else suppress(output)
         xyxy, scores, labels = (tensor.cpu().numpy() for tensor in detections)
         yield Boxes(frame.to_native(xyxy).astype(np.float32), labels, scores)
@@ -149,9 +173,12 @@ def read_queries(output: torch.Tensor, size: int) -> Detections:
 
 
 def write_split(
-    folder: Path, split: str, samples: Sequence[Sample], label_lines: LabelLines
+    folder: Path, split: str, samples: Sequence[Sample], label_lines: LabelLines, fit: Fit
 ) -> tuple[int, int]:
-    """Write grey PNGs and YOLO labels below folder; the number of images and of boxes."""
+    """Write grey images and YOLO labels below folder; the number of images and of boxes.
+
+    The images are in the net's pixels and not compressed: the trainer reads them in each epoch.
+    """
     images, labels = folder / "images" / split, folder / "labels" / split
     images.mkdir(parents=True, exist_ok=True)
     labels.mkdir(parents=True, exist_ok=True)
@@ -161,7 +188,7 @@ def write_split(
         # Without duplicates, which ultralytics drops.
         lines = list(dict.fromkeys(label_lines(sample.target, height, width)))
         boxes += len(lines)
-        Image.fromarray(sample.image).save(images / f"{number:06d}.png", compress_level=1)
+        Image.fromarray(resize(sample.image, fit)).save(images / f"{number:06d}.bmp")
         (labels / f"{number:06d}.txt").write_text("".join(lines), encoding="utf-8")
     return len(samples), boxes
 

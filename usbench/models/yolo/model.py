@@ -1,8 +1,8 @@
 """The nets of ultralytics, trained by its own trainer: YOLO, RT-DETR, and YOLO for points.
 
-Validation is the run's selection rule on what `predict` would give. Checkpoints are exact (fp32
-weights, their moving average, the optimiser) and each epoch has a seed of its own, so that a
-resumed run ends as an uninterrupted one.
+Validation is the run's selection rule on what `predict` would give, to the last bits: it predicts
+several images together. Checkpoints are exact (fp32 weights, their moving average, the optimiser)
+and each epoch has a seed of its own, so that a resumed run ends as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -20,12 +20,26 @@ from numpy.typing import NDArray
 from usbench.errors import DataError, RunError
 from usbench.io.console import bar, warn
 from usbench.models import Recipe
-from usbench.models.checkpoints import list_checkpoints, load_file, load_first, save_file
+from usbench.models.checkpoints import (
+    Checkpoints,
+    list_checkpoints,
+    load_file,
+    load_first,
+    save_file,
+)
 from usbench.models.loop_keys import count_parts
 from usbench.models.loop_model import count_parameters
 from usbench.models.yolo import package
 from usbench.models.yolo import points as yolo_points
-from usbench.models.yolo.boxes import Fit, Image8, box_lines, predict_boxes
+from usbench.models.yolo.boxes import (
+    BATCH,
+    Fit,
+    Image8,
+    Input,
+    box_lines,
+    fit_image,
+    predict_boxes,
+)
 from usbench.models.yolo.recipe import choose_net, training_arguments
 from usbench.models.yolo.trainer import Job, State, choose_precision
 from usbench.types import Run, Sample, Target
@@ -39,7 +53,7 @@ class Yolo:
     """
 
     name = "yolo"
-    version = 1
+    version = 2
 
     def __init__(
         self,
@@ -81,7 +95,7 @@ class Yolo:
         self._device = "cpu"
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], run: Run) -> None:
-        """Train, or resume after the last finished epoch; a finished run only loads best.pt.
+        """Train, or resume at the last checkpoint; a finished run only loads best.pt.
 
         Raises:
             RunError: a loss or validation score isn't finite, memory runs out, or weights can't be
@@ -111,23 +125,26 @@ class Yolo:
         """
         if self._module is None:
             raise RunError(f"{self.net.family.name}: fit() comes before predict()")
-        return self._predict(self._module, images)
+        fit = self._fit(self._device)
+        inputs = (fit_image(image, fit) for image in images)
+        return self._predict(self._module, inputs, 1 if self._device == "cpu" else BATCH)
 
-    def _predict(self, module: Any, images: Iterable[Image8]) -> Iterator[Target]:
-        fit = Fit(
-            self.arguments["imgsz"],
-            self.arguments["rect"],
-            self._device,
-            stretched=self.net.family.kind == "queries",
-        )
+    def _fit(self, device: str) -> Fit:
+        """How images come into the net."""
+        stretched = self.net.family.kind == "queries"
+        return Fit(self.arguments["imgsz"], self.arguments["rect"], device, stretched)
+
+    def _predict(self, module: Any, inputs: Iterable[Input], batch: int) -> Iterator[Target]:
+        fit = self._fit(self._device)
         if self.points is None:
-            return predict_boxes(module, images, fit)
-        return yolo_points.predict_points(module, images, fit, self.curves)
+            return predict_boxes(module, inputs, fit, batch)
+        return yolo_points.predict_points(module, inputs, fit, self.curves, batch)
 
     def _use(self, best: Mapping[str, object], run: Run) -> None:
         """Predict with the net of a best.pt from now on."""
         self._device = run.device
-        self._module = cast(torch.nn.Module, best["model"]).to(run.device).eval()
+        module = cast(torch.nn.Module, best["model"]).to(run.device).eval()
+        self._module = module.to(memory_format=torch.channels_last)
         self.curves = np.array(best.get("curves", self.curves), bool)
         self.parameters = count_parameters(self._module)
 
@@ -155,6 +172,7 @@ class Yolo:
         self, train: Sequence[Sample], val: Sequence[Sample], run: Run, state: State | None
     ) -> State:
         point_lines = partial(yolo_points.point_lines, curves=self.curves)
+        fit = self._fit(run.device)
         with bar("training", self.arguments["epochs"], "epoch") as progress:
             progress.skip(0 if state is None else state["epoch"] + 1)
             return package.train(
@@ -165,11 +183,13 @@ class Yolo:
                     parts=self.parts,
                     points=self.points,
                     label_lines=box_lines if self.points is None else point_lines,
+                    fit=fit,
                     predict=self._predict,
                     precision=self.precision,
                     train=train,
-                    val=val,
+                    val=[(fit_image(sample.image, fit), sample.target) for sample in val],
                     run=run,
+                    checkpoints=Checkpoints(run.dir),
                     state=state,
                     bar=progress,
                 )

@@ -23,7 +23,6 @@ from usbench.models.yolo.boxes import write_split
 from usbench.models.yolo.points import ignore_unknown
 from usbench.models.yolo.recipe import DECODER, FIXED, Net
 from usbench.models.yolo.trainer import (
-    Counts,
     Job,
     State,
     count_workers,
@@ -147,7 +146,7 @@ def make_net(job: Job) -> Any:
     module = build_net(job.net)
     if job.weights is not None and job.state is None:
         load_weights(module, job.weights, job.net, job.folder)
-    return module
+    return module.to(memory_format=torch.channels_last)
 
 
 def make_criterion(job: Job, module: Any) -> Any:
@@ -179,17 +178,13 @@ def train(job: Job) -> State:
         DataError: nothing to learn from.
         RunError: memory runs out, or a loss isn't finite.
     """
-    counts = {
-        "train": write_split(job.folder, "train", job.train, job.label_lines),
-        "val": write_split(job.folder, "val", job.val, job.label_lines),
-    }
-    (images, boxes), (held_out, _) = counts.values()
-    if not boxes or not held_out:
+    images, boxes = write_split(job.folder, "train", job.train, job.label_lines, job.fit)
+    if not boxes or not len(job.val):
         raise DataError(
             f"{job.net.family.name}: nothing to learn from: {images} training images with "
-            f"{boxes} boxes, {held_out} in val"
+            f"{boxes} boxes, {len(job.val)} in val"
         )
-    trainer = build_trainer(job, counts)
+    trainer = build_trainer(job, (images, boxes))
     torch.set_num_threads(job.run.threads)  # its constructor took all cores but one
     try:
         trainer.train()
@@ -198,8 +193,12 @@ def train(job: Job) -> State:
     return cast(State, trainer.state)
 
 
-def build_trainer(job: Job, counts: Counts) -> Any:
-    """Ultralytics' trainer with our data, weights, validation and checkpoints."""
+def build_trainer(job: Job, written: tuple[int, int]) -> Any:
+    """Ultralytics' trainer with our data, weights, validation and checkpoints.
+
+    Args:
+        written: number of training images and of their boxes.
+    """
     from ultralytics.models.rtdetr.train import RTDETRTrainer
     from ultralytics.models.yolo.detect import DetectionTrainer
     from ultralytics.models.yolo.pose import PoseTrainer
@@ -221,8 +220,8 @@ def build_trainer(job: Job, counts: Counts) -> Any:
         "amp": "bf16" if job.precision == "bf16" else False,
     }
     try:
-        return subclass_trainer(bases[job.net.family.kind], job, counts, make_net, make_criterion)(
-            overrides=overrides
-        )
+        base = bases[job.net.family.kind]
+        trainer = subclass_trainer(base, job, written, make_net, make_criterion)
+        return trainer(overrides=overrides)
     except (TypeError, ValueError) as error:  # a recipe's value of a wrong type or out of range
         raise ConfigError(f"{job.net.family.name}: {first_line(error)}") from error

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from usbench.errors import ConfigError
-from usbench.models.yolo.boxes import Fit, Frame, Image8, outputs
+from usbench.models.yolo.boxes import Fit, Frame, Input, outputs
 from usbench.types import BLURRED, OFF, SEEN, Landmarks, Sample, Target
 
 UNKNOWN, HERE = 1, 2  # visibilities in a label, besides 0 for what isn't there
@@ -114,10 +114,10 @@ def point_lines(
 
 
 def predict_points(
-    net: Any, images: Iterable[Image8], fit: Fit, curves: NDArray[np.bool_]
+    net: Any, inputs: Iterable[Input], fit: Fit, curves: NDArray[np.bool_], batch: int = 1
 ) -> Iterator[Landmarks]:
     """Yield of each image the instance that the net is surest of; SEEN from a presence of .5 on."""
-    for frame, output in outputs(net, images, fit):
+    for frame, output in outputs(net, inputs, fit.device, batch):
         points = output[5:, output[4].argmax()].reshape(len(curves), 3).cpu().numpy()
         places = (frame.to_native(points[:, :2]) - 0.5).astype(np.float32)
         yield to_landmarks(places, points[:, 2].clip(0, 1), curves, frame)

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,15 +24,15 @@ import torch
 from usbench.errors import DataError, RunError
 from usbench.io.console import Bar
 from usbench.models import Recipe
-from usbench.models.checkpoints import save_checkpoint
-from usbench.models.loop import describe_epoch, seed_epoch
-from usbench.models.yolo.boxes import Image8, LabelLines, Predict
+from usbench.models.checkpoints import Checkpoints
+from usbench.models.loop import copy_state, describe_epoch, seed_epoch
+from usbench.models.yolo.boxes import BATCH, Fit, Input, LabelLines, Predict
 from usbench.models.yolo.points import Points
 from usbench.models.yolo.recipe import Net
 from usbench.types import Run, Sample, Target
 
 MAX_WORKERS = 8  # as ultralytics' own default
-Counts = Mapping[str, tuple[int, int]]  # split → images, boxes
+FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)  # optimisers with fused steps
 
 
 class State(TypedDict):
@@ -58,11 +57,13 @@ class Job:
     parts: int  # of a batch, whose gradients add up to one step
     points: Points | None  # of a net for points
     label_lines: LabelLines
+    fit: Fit
     predict: Predict
     precision: Literal["fp32", "bf16"]
     train: Sequence[Sample]
-    val: Sequence[Sample]
+    val: Sequence[tuple[Input, Target]]
     run: Run
+    checkpoints: Checkpoints
     state: State | None  # after the last finished epoch
     bar: Bar
 
@@ -75,14 +76,14 @@ class Job:
 def subclass_trainer(
     base: Any,
     job: Job,
-    counts: Counts,
+    written: tuple[int, int],
     make_net: Callable[[Job], Any],
     make_criterion: Callable[[Job, Any], Any],
 ) -> Any:
     """A subclass of one of ultralytics' trainers.
 
     Args:
-        counts: what was written of each split.
+        written: number of training images and of their boxes.
         make_net: the net to train.
         make_criterion: the loss of a net, or None for its own.
     """
@@ -101,8 +102,11 @@ def subclass_trainer(
             self, img_path: str, mode: str = "train", batch: int | None = None
         ) -> Any:
             dataset = super().build_dataset(img_path, mode, batch)
-            check_dataset(dataset, mode, counts[mode], job.net.family.name)
+            check_dataset(dataset, written, job.net.family.name)
             return dataset
+
+        def build_optimizer(self, *arguments: Any, **named: Any) -> Any:
+            return fuse(super().build_optimizer(*arguments, **named))
 
         def _build_train_pipeline(self) -> None:
             if self.has_pipeline:  # called again only with half the batch, when memory ran out
@@ -132,11 +136,17 @@ def subclass_trainer(
             self.stepped = self.part
             super().optimizer_step()
 
+        def preprocess_batch(self, batch: Any) -> Any:
+            batch = super().preprocess_batch(batch)
+            batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
+            return batch
+
         def validate(self) -> tuple[dict[str, float], float]:
             return {}, validate(self, job)
 
         def save_model(self) -> bool:
-            save_checkpoint(job.run.dir, self.state["epoch"] + 1, self.state)
+            if job.checkpoints.due():
+                job.checkpoints.save(self.state["epoch"] + 1, self.state)
             return True
 
         def _handle_nan_recovery(self, epoch: int) -> bool:
@@ -154,8 +164,8 @@ def describe_data(job: Job) -> dict[str, object]:
     count = 1 if job.points else job.net.classes
     data: dict[str, object] = {
         "path": job.folder,
-        "train": str(job.folder / "images" / "train"),
-        "val": str(job.folder / "images" / "val"),
+        # Theirs must have a set for validation. Ours isn't read from files.
+        **dict.fromkeys(("train", "val"), str(job.folder / "images" / "train")),
         "nc": count,
         "channels": 3,
         "names": {n: str(n) for n in range(count)},
@@ -189,10 +199,18 @@ def explain_memory(job: Job) -> str:
     )
 
 
+def fuse(optimizer: Any) -> Any:
+    """An optimiser that has no state yet, with fused steps where torch has them."""
+    if not isinstance(optimizer, FUSED):
+        return optimizer
+    groups = [{**group, "fused": True} for group in optimizer.param_groups]
+    return type(optimizer)(groups, fused=True)
+
+
 # ---- an epoch
 
 
-def check_dataset(dataset: Any, split: str, written: tuple[int, int], name: str) -> None:
+def check_dataset(dataset: Any, written: tuple[int, int], name: str) -> None:
     """Check that ultralytics' data set has all that was written: it drops files silently.
 
     A rectangular one gets one shape for all batches; with several it wouldn't shuffle.
@@ -206,9 +224,9 @@ def check_dataset(dataset: Any, split: str, written: tuple[int, int], name: str)
     accepted = (len(dataset.labels), sum(len(label["cls"]) for label in dataset.labels))
     if accepted != written:
         raise DataError(
-            f"{name}: {split} has {written[0]} images with {written[1]} boxes, ultralytics accepts "
-            f"{accepted[0]} with {accepted[1]}; expected images from 10 px, boxes within the image "
-            "and labels below the number of classes"
+            f"{name}: train has {written[0]} images with {written[1]} boxes, ultralytics accepts "
+            f"{accepted[0]} with {accepted[1]}; expected images from 10 px in the net's pixels, "
+            "boxes within the image and labels below the number of classes"
         )
     if dataset.rect:
         dataset.batch_shapes[:] = dataset.batch_shapes.max(axis=0)
@@ -239,25 +257,24 @@ def validate(trainer: Any, job: Job) -> float:
         raise RunError(
             f"{job.net.label}: epoch {epoch}: the loss is {loss}; a smaller lr0 may help"
         )
-    watched = job.bar.watch(pairs(trainer.ema.ema, job), len(job.val), "validating")
-    score = job.run.score(watched)
+    inputs, targets = zip(*job.val, strict=True)
+    pairs = zip(targets, job.predict(trainer.ema.ema, inputs, BATCH), strict=True)
+    score = job.run.score(job.bar.watch(pairs, len(job.val), "validating"))
     if not math.isfinite(score):
         raise RunError(
             f"{job.net.label}: epoch {epoch}: the validation score is {score}; has val any object?"
         )
-    if trainer.best_fitness is None or score >= trainer.best_fitness:  # of equals the later
-        trainer.best_fitness = score
-        trainer.best_weights = {
-            name: tensor.detach().cpu().clone()
-            for name, tensor in trainer.ema.ema.state_dict().items()
-        }
+    is_best = trainer.best_fitness is None or score >= trainer.best_fitness  # of equals the later
+    if is_best:
+        trainer.best_fitness, trainer.best_weights = score, copy_state(trainer.ema.ema)
+    ema = trainer.ema.ema.state_dict()
     trainer.state = State(
         epoch=trainer.epoch,
         model=trainer.model.state_dict(),
-        ema=trainer.ema.ema.state_dict(),
+        ema=ema,
         updates=trainer.ema.updates,
         optimizer=trainer.optimizer.state_dict(),
-        best=trainer.best_weights,
+        best=ema if is_best else trainer.best_weights,  # a file keeps a tensor once
         best_score=trainer.best_fitness,
     )
     job.run.log("train/loss", loss, epoch)
@@ -265,19 +282,6 @@ def validate(trainer: Any, job: Job) -> float:
     job.run.log("lr", float(trainer.optimizer.param_groups[0]["lr"]), epoch)
     job.bar.step(describe_epoch(loss, score, trainer.best_fitness))
     return score
-
-
-def pairs(net: Any, job: Job) -> Iterator[tuple[Target, Target]]:
-    """(target, prediction) of each validation image, each image decoded once."""
-    targets: deque[Target] = deque()
-
-    def images() -> Iterator[Image8]:
-        for sample in job.val:
-            targets.append(sample.target)
-            yield sample.image
-
-    for prediction in job.predict(net, images()):
-        yield targets.popleft(), prediction
 
 
 def restore_trainer(trainer: Any, state: State) -> None:
