@@ -1,13 +1,15 @@
-"""Seconds of usbench's average precision against pycocotools and faster-coco-eval.
+"""Seconds of usbench's average precision against COCO evaluators.
 
-The same boxes, the same figures, one run. Each evaluation makes COCO's twelve figures of `--images`
-images. The peers get their lists of dictionaries ready-made; "evaluate" is evaluate() and
-accumulate() alone, "whole" has the index they need, too. Ours starts from arrays. Then the
-resamples: 1,000 of mAP from matches that are there, their own matching beside it; the peers' figure
-is one evaluation times 1,000, extrapolated. The three take turns, so that a drifting machine harms
-all alike; medians.
+The same boxes, the same figures, one run, one core. Each evaluation makes COCO's twelve figures of
+`--images` images. The peers get their lists of dictionaries ready-made; "evaluate" is evaluate()
+and accumulate() alone, "whole" has the index they need, too. Ours starts from arrays. All take
+turns, so that a drifting machine harms all alike; medians.
 
-    python scripts/bench_boxes.py [--images 5000] [--classes 8] [--boxes 100] [--blocks 3]
+Then 1,000 resamples of mAP, overall and per class, and the intervals of all twelve figures: 1,000
+resamples, and each image left out. These run on all cores, with the matching. The peers' figure is
+one evaluation times 1,000, extrapolated.
+
+    python scripts/bench_boxes.py [--images 5000] [--classes 4] [--boxes 50] [--blocks 3]
                                   [--record] [--json FILE]
 """
 
@@ -15,27 +17,35 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+os.environ.setdefault("RAYON_NUM_THREADS", "1")  # hotcoco, ultrafast-pycocotools
+
 import faster_coco_eval
+import hotcoco
 import numpy as np
 import pycocotools.coco  # type: ignore[import-untyped]
 import pycocotools.cocoeval  # type: ignore[import-untyped]
+import ultrafast_pycocotools
 from numpy.typing import NDArray
 
 from scripts.record import Ratio, make_bench_parser, make_record, parse_options, save_record
 from usbench.cli.options import add_numbers, time_call
 from usbench.io.console import say, table
-from usbench.metrics import average_precision, box_protocols, ratios
+from usbench.metrics import box_protocols
+from usbench.metrics.average_precision import average_precisions
 from usbench.metrics.bootstrap import RESAMPLES, draw
 from usbench.types import Boxes
 
 PEERS: Mapping[str, tuple[Any, Any]] = {
     "pycocotools": (pycocotools.coco.COCO, pycocotools.cocoeval.COCOeval),
     "faster-coco-eval": (faster_coco_eval.COCO, faster_coco_eval.COCOeval_faster),
+    "ultrafast-pycocotools": (ultrafast_pycocotools.COCO, ultrafast_pycocotools.COCOeval),
+    "hotcoco": (hotcoco.COCO, hotcoco.COCOeval),
 }
 RULE = box_protocols.BOX_PROTOCOLS["coco"]
 CLOSE = 1e-9  # of the figures that are to be the same
@@ -124,9 +134,12 @@ def evaluate_peer(
     result_copies = list(map(dict, results))
     with contextlib.redirect_stdout(io.StringIO()):
         start = time.perf_counter()
-        index = make_index()
-        index.dataset = copies
-        index.createIndex()
+        if name == "hotcoco":
+            index = make_index(copies)
+        else:
+            index = make_index()
+            index.dataset = copies
+            index.createIndex()
         evaluation = make_evaluation(index, index.loadRes(result_copies), "bbox")
         ready = time.perf_counter()
         evaluation.evaluate()
@@ -154,14 +167,18 @@ def time_evaluators(pairs: Pairs, classes: int, blocks: int) -> Seconds:
     }
 
 
-def time_resamples(pairs: Pairs, classes: int) -> tuple[float, float]:
-    """(seconds of matching, seconds of 1,000 resamples of mAP)."""
-    matching, matches = time_call(box_protocols.match_pairs, RULE, pairs, classes)
-    start = time.perf_counter()
-    weights = draw(list(map(str, range(len(pairs))))).case_weights
-    maps = average_precision.average_precisions(matches[0], RULE.curve, weights).mean(1)
-    ratios.mean_defined(maps, 1)
-    return matching, time.perf_counter() - start
+def time_intervals(pairs: Pairs, classes: int, blocks: int) -> tuple[float, float]:
+    """(seconds of matching and resampling mAP, of matching and all intervals), medians."""
+    labels, seconds = list(map(str, range(classes))), []
+    draws = draw(list(map(str, range(len(pairs)))))
+    for _ in range(blocks):
+        matching, matches = time_call(box_protocols.match_pairs, RULE, pairs, classes)
+        weights = draws.case_weights
+        resampling, _ = time_call(average_precisions, matches[0], RULE.curve, weights)
+        intervals, _ = time_call(box_protocols.box_figures, RULE, matches, labels, draws)
+        seconds.append((matching + resampling, matching + intervals))
+    resampling, intervals = np.median(seconds, axis=0).tolist()
+    return resampling, intervals
 
 
 def fastest_peer(seconds: Seconds) -> float:
@@ -178,45 +195,39 @@ def show(title: str, seconds: Seconds) -> None:
 def main() -> None:
     """Measure, show, write."""
     parser = make_bench_parser(__doc__)
-    add_numbers(parser, images=5000, classes=8, boxes=100, blocks=3)
-    add_numbers(parser, resampled_images=500, resampled_boxes=50)
+    add_numbers(parser, images=5000, few_images=500, classes=4, boxes=50, blocks=3)
     options = parse_options(parser)
-    classes, blocks = options.classes, options.blocks
-    pairs = draw_pairs(options.images, classes, options.boxes)
-    seconds = time_evaluators(pairs, classes, blocks)
-    title = f"{options.images} images, {classes} classes, {options.boxes} boxes each"
-    show(f"COCO's figures of {title}", seconds)
-    pairs = draw_pairs(options.resampled_images, classes, options.resampled_boxes)
-    few = time_evaluators(pairs, classes, blocks)
-    title = f"{options.resampled_images} images, {options.resampled_boxes} boxes each"
-    show(f"the same of {title}", few)
-    matching, resamples = np.median(
-        [time_resamples(pairs, classes) for _ in range(blocks)], axis=0
-    ).tolist()
-    peer = fastest_peer(few) * RESAMPLES
-    say(
-        f"{RESAMPLES} resamples of mAP on those images: matching {matching:.2f} s, resamples "
-        f"{resamples:.2f} s; {RESAMPLES} evaluations of the fastest peer, extrapolated: "
-        f"{peer:.0f} s, {peer / resamples:.0f} times that"
-    )
-    parts = {"matching": matching, "resamples": resamples, "fastest_peer_extrapolated": peer}
-    figures = {"evaluate": seconds, "few": few, "resampling": parts}
-    ratios = compare(seconds, options.images, options.boxes)
-    measured = f"time for {RESAMPLES:,} resamples of mAP, {options.resampled_images:,} images"
-    ratios.append(
-        Ratio(
-            measured,
-            "as many evaluations of the fastest, extrapolated",
-            peer / (matching + resamples),
+    figures, ratios = {}, []
+    for images in (options.images, options.few_images):
+        pairs = draw_pairs(images, options.classes, options.boxes)
+        seconds = time_evaluators(pairs, options.classes, options.blocks)
+        resampling, intervals = time_intervals(pairs, options.classes, options.blocks)
+        peer = fastest_peer(seconds) * RESAMPLES
+        title = f"{images:,} images × {options.boxes} boxes, {options.classes} classes"
+        show(f"COCO's figures of {title}", seconds)
+        say(
+            f"{RESAMPLES} resamples of mAP: {resampling:.2f} s; all intervals: {intervals:.2f} s; "
+            f"{RESAMPLES} evaluations of the fastest peer, extrapolated: {peer:.0f} s"
         )
-    )
+        figures[str(images)] = {
+            "evaluate": seconds,
+            "resampling": resampling,
+            "intervals": intervals,
+            "fastest_peer_extrapolated": peer,
+        }
+        ratios += compare(seconds, title)
+        against = f"{RESAMPLES:,} evaluations of the fastest, extrapolated"
+        measured = f"time for {RESAMPLES:,} resamples of mAP, {images:,} images"
+        ratios.append(Ratio(measured, against, peer / resampling))
+        measured = f"time for the intervals of all twelve, {images:,} images"
+        ratios.append(Ratio(measured, against, peer / intervals))
     save_record(options, make_record("bench_boxes", options, ratios, figures, list(PEERS)))
 
 
-def compare(seconds: Seconds, images: int, boxes: int) -> list[Ratio]:
+def compare(seconds: Seconds, title: str) -> list[Ratio]:
     """Each peer's time by ours, with and without its index."""
     ours = seconds["usbench"]["whole"]
-    measured = f"time for COCO's twelve figures, {images:,} images × {boxes} boxes"
+    measured = f"time for COCO's twelve figures, {title}"
     ratios = []
     for name in PEERS:
         ratios.append(Ratio(measured, name, seconds[name]["whole"] / ours))

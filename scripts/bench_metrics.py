@@ -4,7 +4,8 @@ Overlap: Dice and IoU per class of ten-class masks of 690×275 (phantoms of `spi
 is the target moved), against torchmetrics' DiceScore and MeanIoU and MONAI's DiceMetric and
 MeanIoU, each in the form that it takes. Distances: HD95, surface Dice and mean surface distance of
 pairs of single structures of that size, against google-deepmind's surface-distance (the same
-definition), MONAI and MedPy (other definitions). One thread for all.
+definition), MONAI, MedPy and mikan-rs (other definitions; the last two have no surface Dice). One
+thread for all.
 
     python scripts/bench_metrics.py [--masks 1000] [--pairs 200] [--record] [--json FILE]
 """
@@ -17,8 +18,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("RAYON_NUM_THREADS", "1")  # mikan-rs
 
 import medpy.metric.binary as medpy
+import mikan
 import numpy as np
 import surface_distance
 import torch
@@ -37,7 +40,7 @@ from usbench.types import Masks
 
 SIZE, CLASSES, DRAWN, TOLERANCE = (275, 690), 9, 20, 2.0
 LABELS = list(map(str, range(CLASSES)))
-PEERS = ("torchmetrics", "monai", "surface-distance", "medpy")
+PEERS = ("torchmetrics", "monai", "surface-distance", "medpy", "mikan-rs")
 BLOCK = 100  # pairs that one package scores before the next takes its turn
 Planes = NDArray[np.bool_]
 Pair = tuple[Planes, Planes]  # target and prediction
@@ -149,6 +152,13 @@ def medpy_distances(target: Planes, prediction: Planes) -> float:
     return float(medpy.hd95(prediction, target))
 
 
+def mikan_distances(target: Planes, prediction: Planes) -> float:
+    """Its distances of one pass. It fails on a single slice, so an empty one lies on each side."""
+    volumes = (np.pad(planes.astype(np.uint8)[None], 1) for planes in (target, prediction))
+    label = mikan.ArrayEvaluator(*volumes, (1.0, 1.0, 1.0)).labels(1)
+    return float(label.metrics(["hausdorff_distance_95", "assd"])[0])
+
+
 def mean_hd95(measure: Callable[[Planes, Planes], float], pairs: Sequence[Pair]) -> float:
     """Measure pair by pair."""
     return float(np.mean([measure(target, prediction) for target, prediction in pairs]))
@@ -171,6 +181,7 @@ DISTANCES = {
     "surface-distance": partial(mean_hd95, deepmind_distances),
     "MONAI": partial(mean_hd95, monai_distances),
     "MedPy": partial(mean_hd95, medpy_distances),
+    "mikan-rs": partial(mean_hd95, mikan_distances),
 }
 
 

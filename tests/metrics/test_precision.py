@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.drawn_boxes import SQUARE, draw_prediction, draw_target, random_pairs
-from usbench.metrics import average_precision, box_protocols
+from usbench.metrics import average_precision, box_protocols, chunks
 from usbench.metrics.average_precision import average_precisions, hits_needed, recalls
 
 RULES = pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_resample_is_the_same_alone_or_among_others_whatever_the_chunk(rule, m
     weights = np.random.default_rng(0).integers(0, 3, (40, 20)).astype(np.float64)
     (actual, *_) = box_protocols.match_pairs(rule, pairs, 3)
     whole = average_precisions(actual, rule.curve, weights)
-    monkeypatch.setattr(average_precision, "CHUNK", 1000)
+    monkeypatch.setattr(chunks, "CHUNK", 1000)
     assert np.array_equal(whole, average_precisions(actual, rule.curve, weights), equal_nan=True)
     alone = [average_precisions(actual, rule.curve, row[None])[0] for row in weights]
     assert np.array_equal(whole, np.stack(alone), equal_nan=True)

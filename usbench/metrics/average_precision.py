@@ -7,13 +7,14 @@ several predictions of equal score, a repeated one stands beside itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from usbench.metrics.chunks import do_in_chunks
 from usbench.metrics.matches import Index, Matches, Values
 from usbench.metrics.ratios import ratio
 
@@ -21,7 +22,6 @@ Counts = NDArray[np.int32]
 Side = Literal["left", "right"]
 
 POINTS = np.linspace(0.0, 1.0, 101)  # of recall
-CHUNK = 1 << 17  # weights at once: they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,6 @@ def average_precisions(matches: Matches, curve: Curve, weights: Values) -> Value
     return np.where(targets[:, None] > 0, precisions, np.nan)
 
 
-def chunk_rows(rows: int, columns: int) -> Iterator[slice]:
-    """Slices of rows, each small enough that (rows, columns) weights stay in the cache."""
-    step = max(CHUNK // max(columns, 1), 1)
-    return (slice(start, start + step) for start in range(0, rows, step))
-
-
 def _class_precisions(matches: Matches, curve: Curve, weights: Counts, targets: Values) -> Values:
     """Average precision (B, T) of one class for weights (B, N) and weighted targets (B,)."""
     # Only predictions up to the last hit matter, and only those that count at some threshold.
@@ -72,7 +66,8 @@ def _class_precisions(matches: Matches, curve: Curve, weights: Counts, targets: 
     all_hits = [np.flatnonzero(row) for row in matches.hit[:, counted]]
     all_ignored = [np.flatnonzero(row) for row in matches.ignored[:, counted]]
     precisions = np.zeros((len(weights), len(matches.hit)))
-    for rows in chunk_rows(len(weights), len(image)):
+
+    def measure(rows: slice) -> None:
         box_weights = weights[rows].take(image, axis=1)
         predictions = running_sums(box_weights)
         needed = hits_needed(np.maximum(targets[rows], 1), curve.side)
@@ -85,6 +80,8 @@ def _class_precisions(matches: Matches, curve: Curve, weights: Counts, targets: 
                 sums[:, 1:] = running_sums(box_weights.take(ignored, axis=1))
                 at_hits -= sums.take(np.searchsorted(ignored, places), axis=1)
             precisions[rows, t] = curve.area(interpolate_precision(hits, at_hits, needed))
+
+    do_in_chunks(measure, len(weights), len(image))
     return precisions
 
 
@@ -128,10 +125,18 @@ def interpolate_precision(hits: Counts, predictions: Counts, needed: Index) -> V
         (b, R), 0 where there are fewer hits than needed.
     """
     rows, size = hits.shape
-    best = np.zeros((rows, size + 1))  # the last column: never reached
-    precision = hits / np.maximum(predictions, 1)
-    best[:, :size] = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    return best.take(search_rows(hits, needed))
+    # Points of recall that no row reaches are 0; they are the last ones.
+    reached = int((needed <= hits[:, -1:]).any(axis=0).sum()) if size else 0
+    precision = np.zeros((rows, size + 1))  # the last column: never reached
+    np.divide(hits, np.maximum(predictions, 1), out=precision[:, :size])
+    ends = np.arange(1, rows + 1)[:, None] * (size + 1) - 1
+    places = np.concatenate([search_rows(hits, needed[:, :reached]), ends], axis=1)
+    # The highest from each place up to the next, in one pass over all rows, then from the end on.
+    # What follows a row's last place is of the next row, and left out.
+    highest = np.maximum.reduceat(precision.ravel(), places.ravel()).reshape(places.shape)[:, :-1]
+    interpolated = np.zeros(needed.shape)
+    interpolated[:, :reached] = np.maximum.accumulate(highest[:, ::-1], axis=1)[:, ::-1]
+    return interpolated
 
 
 def search_rows(counts: Counts, values: NDArray[Any], side: Side = "left") -> Index:
@@ -145,7 +150,7 @@ def search_rows(counts: Counts, values: NDArray[Any], side: Side = "left") -> In
     # One searchsorted for all rows: each row is shifted above the one before it, so that the
     # flattened array is sorted and no search crosses into another row.
     row = np.arange(len(counts))[:, None]
-    shift = row * (counts.max(initial=0) + values.max() + 1)
+    shift = row * (counts.max(initial=0) + values.max(initial=0) + 1)
     places = np.searchsorted((counts + shift).ravel(), (values + shift).ravel(), side=side)
     return np.asarray(places.reshape(values.shape) + row)  # a row of K + 1 is one longer
 
@@ -162,7 +167,7 @@ def recalls(matches: Matches, most: int, weights: Values) -> Values:
         (B, C), NaN where no target of the class has a weight.
     """
     images, classes = matches.targets.shape
-    best = matches.rank < most
+    best = np.flatnonzero(matches.hit.any(axis=0) & (matches.rank < most))
     cell = matches.image[best] * classes + matches.label[best]
     hits = np.bincount(cell, matches.hit[:, best].sum(axis=0), minlength=images * classes)
     return ratio(

@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.metrics.average_precision import chunk_rows, running_sums, search_rows
+from usbench.metrics.average_precision import running_sums, search_rows
 from usbench.metrics.bootstrap import Draws, Values, resample_means, resample_sums
 from usbench.metrics.calibration import ece_figure, histogram
 from usbench.metrics.case_figures import auroc_figure, best_f1_threshold
+from usbench.metrics.chunks import do_in_chunks
 from usbench.metrics.intervals import measure_spread
 from usbench.metrics.matches import Matches
 from usbench.metrics.ratios import ratio
@@ -164,7 +165,8 @@ def sensitivities(matches: Matches, rates: Values, weights: Values) -> Values:
     image = matches.image[counted[:end]]
     place = np.searchsorted(hit, last, side="right")  # hits up to the last box of each hit's score
     hits = np.zeros((len(weights), len(rates)))
-    for rows in chunk_rows(len(weights), len(image)):
+
+    def count(rows: slice) -> None:
         box_weights = weights[rows].astype(np.int32).take(image, axis=1)
         # (b, K + 1) hits and (b, K) false positives up to each hit, both running sums.
         hits_from_zero = np.zeros((len(box_weights), len(hit) + 1))
@@ -173,4 +175,6 @@ def sensitivities(matches: Matches, rates: Values, weights: Values) -> Values:
         wrong = running_sums(box_weights).take(last, axis=1) - hits_so_far
         allowed = weights[rows].sum(axis=1, keepdims=True) * rates
         hits[rows] = hits_from_zero.take(search_rows(wrong, allowed, "right"))
+
+    do_in_chunks(count, len(weights), len(image))
     return ratio(hits, (weights @ matches.targets.sum(axis=1).astype(np.float64))[:, None])

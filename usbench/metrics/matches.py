@@ -99,7 +99,8 @@ class Matches:
         targets: Index,
     ) -> Matches:
         """Sort predictions of labels (D,); the other arguments are the fields, in any order."""
-        order, starts = _sort_by_class(label, image, score, rank, targets.shape[1])
+        order = np.lexsort((rank, image, -score, label))
+        starts = class_starts(label, targets.shape[1])
         hit, ignored = (np.ascontiguousarray(flags[:, order]) for flags in (hit, ignored))
         return Matches(starts, image[order], score[order], rank[order], hit, ignored, targets)
 
@@ -110,9 +111,8 @@ class Matches:
 
     def of_class(self, c: int) -> Matches:
         """The matches of class c alone."""
-        return self._as_one_class(
-            np.arange(self.starts[c], self.starts[c + 1]), self.targets[:, c : c + 1]
-        )
+        chosen = slice(int(self.starts[c]), int(self.starts[c + 1]))
+        return self._as_one_class(chosen, self.targets[:, c : c + 1])
 
     def pool_classes(self) -> Matches:
         """All classes as one: the same matches, in order of score."""
@@ -120,25 +120,40 @@ class Matches:
             np.lexsort((self.image, -self.score)), self.targets.sum(axis=1, keepdims=True)
         )
 
-    def _as_one_class(self, numbers: Index, targets: Index) -> Matches:
-        """The predictions of these numbers as one class with (N, 1) targets."""
+    def _as_one_class(self, chosen: Index | slice, targets: Index) -> Matches:
+        """The chosen predictions as one class with (N, 1) targets."""
+        image = self.image[chosen]
         return Matches(
-            np.array([0, len(numbers)], np.int64),
-            self.image[numbers],
-            self.score[numbers],
-            self.rank[numbers],
-            self.hit[:, numbers],
-            self.ignored[:, numbers],
+            np.array([0, len(image)], np.int64),
+            image,
+            self.score[chosen],
+            self.rank[chosen],
+            self.hit[:, chosen],
+            self.ignored[:, chosen],
             targets,
         )
 
 
-def _sort_by_class(
-    label: Index, image: Index, score: NDArray[np.floating], rank: Index, classes: int
-) -> tuple[Index, Index]:
-    """The order (D,) of predictions in `Matches`, and where each class starts in it (C + 1,)."""
-    order = np.lexsort((rank, image, -score, label))
-    return order, np.searchsorted(label[order], np.arange(classes + 1))
+def class_starts(label: Index, classes: int) -> Index:
+    """Where each class starts, and the last one ends, once labels are sorted: (C + 1,)."""
+    return np.append(0, np.cumsum(np.bincount(label, minlength=classes)))
+
+
+def order_by_score(group: Index, score: NDArray[np.floating]) -> Index:
+    """The order of elements by group, then score, best first; equal ones keep their order.
+
+    Scores in single precision are sorted with group and place in one number of 64 bits, where
+    these fit: several times as fast as by three keys.
+    """
+    place_bits = len(group).bit_length()
+    if score.dtype != np.float32 or int(group.max(initial=0)).bit_length() + place_bits > 32:
+        return np.lexsort((-score, group))
+    bits = (score + np.float32(0)).view(np.uint32)  # no negative zero, which equals zero
+    is_negative = bits >> 31 != 0
+    ascending = np.where(is_negative, ~bits, bits | np.uint32(1 << 31))
+    key = group.astype(np.uint64) << np.uint64(32) | (~ascending).astype(np.uint64)
+    numbers = key << np.uint64(place_bits) | np.arange(len(group), dtype=np.uint64)
+    return (np.sort(numbers) & np.uint64((1 << place_bits) - 1)).astype(np.int64)
 
 
 def keep_best(predictions: PredictedObjects, most: int, per_class: bool = True) -> Index:
@@ -149,9 +164,16 @@ def keep_best(predictions: PredictedObjects, most: int, per_class: bool = True) 
     """
     image, label = predictions.image, predictions.label
     keys = (label, image) if per_class else (image,)
-    order = np.lexsort((-predictions.score, *keys))
+    order = order_by_score(label if per_class else np.zeros_like(label), predictions.score)
+    order = order[order_stably(image[order])]
     order = order[rank_within_runs(*(key[order] for key in keys)) < most]
     return order if per_class else order[np.lexsort((label[order], image[order]))]
+
+
+def order_stably(keys: Index) -> Index:
+    """The stable order of whole numbers from 0 on; of small ones by NumPy's radix sort."""
+    is_small = keys.max(initial=0) <= np.iinfo(np.uint16).max
+    return np.argsort(keys.astype(np.uint16) if is_small else keys, kind="stable")
 
 
 def rank_within_runs(*keys: Index) -> Index:
@@ -190,11 +212,14 @@ def match(
     """
     images, classes = size
     rank = rank_within_runs(predictions.label, predictions.image)
-    order, starts = _sort_by_class(
-        predictions.label, predictions.image, predictions.score, rank, classes
-    )
+    order = order_by_score(predictions.label, predictions.score)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    starts, shape = class_starts(predictions.label, classes), (len(thresholds), len(order))
     # A pair's turn is its prediction's place among those of one image and class with any overlap.
-    overlapping = np.unique(overlaps.prediction)
+    has_overlap = np.zeros(len(rank), bool)
+    has_overlap[overlaps.prediction] = True
+    overlapping = np.flatnonzero(has_overlap)
     turn = np.zeros(len(rank), np.int64)
     turn[overlapping] = rank_within_runs(
         predictions.label[overlapping], predictions.image[overlapping]
@@ -204,20 +229,21 @@ def match(
     matches = []
     for lowest, highest in areas:
         ignore = targets.crowd | (targets.area < lowest) | (targets.area > highest)
-        taken = _match_greedily(
-            overlaps, turns, thresholds, ignore, targets.crowd, len(rank), prefer_last
+        prediction, threshold, target = _match_greedily(
+            overlaps, turns, thresholds, ignore, targets.crowd, prefer_last
         )
-        is_outside = (predictions.area < lowest) | (predictions.area > highest)
-        # taken is −1 where no target is taken: index −1 is the appended False.
-        ignored = np.append(ignore, False)[taken] | ((taken < 0) & is_outside[:, None])
+        hit, ignored = np.zeros(shape, bool), np.zeros(shape, bool)
+        ignored[:] = ((predictions.area < lowest) | (predictions.area > highest))[order]
+        hit[threshold, place[prediction]] = ~ignore[target]
+        ignored[threshold, place[prediction]] = ignore[target]
         matches.append(
             Matches(
                 starts,
                 predictions.image[order],
                 predictions.score[order],
                 rank[order],
-                np.ascontiguousarray(((taken >= 0) & ~ignored)[order].T),
-                np.ascontiguousarray(ignored[order].T),
+                hit,
+                ignored,
                 np.bincount(target_cell[~ignore], minlength=images * classes).reshape(
                     images, classes
                 ),
@@ -232,16 +258,18 @@ def _match_greedily(
     thresholds: NDArray[np.floating],
     ignore: Flags,
     crowd: Flags,
-    predictions: int,
     prefer_last: bool,
-) -> Index:
-    """(M, T) the target that each of M predictions takes at each threshold, or -1; see `match`."""
+) -> tuple[Index, Index, Index]:
+    """Which prediction takes which target at which threshold: three arrays of one length.
+
+    See `match`. A prediction that isn't listed at a threshold takes none there.
+    """
     tie = -overlaps.target if prefer_last else overlaps.target
     # Within a turn, the pairs of a prediction are adjacent, best first.
     order = np.lexsort((tie, -overlaps.iou, ignore[overlaps.target], overlaps.prediction, turns))
     prediction, target = overlaps.prediction[order], overlaps.target[order]
     iou = overlaps.iou[order]
-    taken = np.full((predictions, len(thresholds)), -1, np.int64)
+    taken: list[tuple[Index, Index, Index]] = []
     busy = np.zeros((len(ignore), len(thresholds)), bool)
     ends = np.append(0, np.flatnonzero(np.diff(turns[order], append=-1)) + 1)
     for start, end in pairwise(ends):
@@ -256,6 +284,8 @@ def _match_greedily(
         best = np.minimum.reduceat(places, heads, axis=0)
         row, threshold = np.nonzero(best < size)
         chosen = turn_target[best[row, threshold]]
-        taken[turn_prediction[heads[row]], threshold] = chosen
+        taken.append((turn_prediction[heads[row]], threshold, chosen))
         busy[chosen, threshold] = True
-    return taken
+    nothing = np.zeros(0, np.int64)
+    first, second, third = zip(*(taken or [(nothing, nothing, nothing)]), strict=True)
+    return np.concatenate(first), np.concatenate(second), np.concatenate(third)

@@ -1,0 +1,41 @@
+"""Large arrays in chunks that stay in the processor's cache, by several threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+CHUNK = 1 << 20  # numbers at once
+
+
+def do_in_chunks(work: Callable[[slice], None], rows: int, columns: int) -> None:
+    """Call work(slice) for slices of rows, so small that (its rows, columns) fit the cache.
+
+    Each thread has an equal share of the rows. NumPy's loops run beside each other.
+    """
+    step = max(CHUNK // max(columns, 1), 1)
+    threads = min(count_threads(), -(-rows // step))
+    share = -(-rows // max(threads, 1))
+
+    def do_share(first: int) -> None:
+        end = min(first + share, rows)
+        for start in range(first, end, step):
+            work(slice(start, min(start + step, end)))
+
+    shares = range(0, rows, max(share, 1))
+    if threads < 2:
+        for first in shares:
+            do_share(first)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(do_share, shares):
+            pass
+
+
+def count_threads() -> int:
+    """How many threads this process may compute with: OMP_NUM_THREADS, else its cores."""
+    stated = os.environ.get("OMP_NUM_THREADS", "")
+    if stated.isdigit() and int(stated):
+        return int(stated)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
