@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAYON_NUM_THREADS", "1")  # mikan-rs
 
 import medpy.metric.binary as medpy
-import mikan
+import mikan  # type: ignore[import-untyped]
 import numpy as np
 import surface_distance
 import torch

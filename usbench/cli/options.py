@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from usbench.cli.ending import report_error, run_to_end
 from usbench.errors import ConfigError, RunError
 from usbench.io.files import write_atomically
+from usbench.metrics.chunks import set_threads
+from usbench.runner.machine import cores
 from usbench.types import Task
 
 if TYPE_CHECKING:
@@ -203,6 +205,7 @@ def run_verb(command: Callable[[Options], int | None], options: Options) -> int:
         of configuration.
     """
     add_working_directory()
+    set_threads(cores())
     return run_to_end(lambda: command(options) or 0)
 
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 CHUNK = 1 << 20  # numbers at once
+_threads = 1
+
+
+def set_threads(count: int) -> None:
+    """State how many threads this process may score with; one until then."""
+    global _threads  # as torch.set_num_threads: it belongs to the process
+    _threads = max(count, 1)
+
+
+def count_threads() -> int:
+    """How many threads this process may score with."""
+    return _threads
 
 
 def do_in_chunks(work: Callable[[slice], None], rows: int, columns: int) -> None:
@@ -31,11 +42,3 @@ def do_in_chunks(work: Callable[[slice], None], rows: int, columns: int) -> None
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(do_share, shares):
             pass
-
-
-def count_threads() -> int:
-    """How many threads this process may compute with: OMP_NUM_THREADS, else its cores."""
-    stated = os.environ.get("OMP_NUM_THREADS", "")
-    if stated.isdigit() and int(stated):
-        return int(stated)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

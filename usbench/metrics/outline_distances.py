@@ -73,10 +73,15 @@ def percentile(distances: NDArray[np.float64], lengths: NDArray[np.float64], sha
     """The smallest of (E,) distances within which `share` of the (E,) lengths lies."""
     if share >= 1:
         return float(distances.max())
-    order = np.argsort(distances)
-    covered = np.cumsum(lengths[order]) / lengths.sum()
+    # The last 1 − share of the length lies in so few of the farthest elements; only they are sorted.
+    total = lengths.sum()
+    far = math.ceil((1 - share) * total / lengths.min()) + 1
+    first = max(len(lengths) - far, 0)
+    order = np.argpartition(distances, first)
+    tail = order[first:][np.argsort(distances[order[first:]])]
+    covered = (lengths[order[:first]].sum() + np.cumsum(lengths[tail])) / total
     place = int(np.searchsorted(covered, share - ROUNDING))
-    return float(distances[order[min(place, len(order) - 1)]])
+    return float(distances[tail[min(place, len(tail) - 1)]])
 
 
 def contour_lengths(spacing: Spacing) -> NDArray[np.float64]:

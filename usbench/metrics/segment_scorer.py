@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from usbench.errors import ConfigError, DataError
 from usbench.metrics import mask_overlap, mask_protocols, outline_figures
 from usbench.metrics.bootstrap import Draws, draw
+from usbench.metrics.chunks import count_threads
 from usbench.metrics.mask_overlap import Counts, count_pixels, stack_counts
 from usbench.metrics.ratios import mean_defined
 from usbench.metrics.scores import ExtraFigures, ProtocolScores, Scores, TableRow, lookup_protocols
@@ -93,6 +95,7 @@ class SegmentScorer:
             protocol.name: [] for protocol in self.protocols if not protocol.is_native
         }
         self.cases: list[TableRow] = []
+        self.pool = ThreadPoolExecutor(count_threads())
 
     def update(
         self,
@@ -111,14 +114,20 @@ class SegmentScorer:
                 f"got {len(target.planes)}"
             )
         known = known_classes(target)
-        settings = (mm_per_px, self.tolerance_px, self.tolerance_mm)
         counts = count_pixels(target.planes, prediction.planes)  # checks the shapes
-        outlines = [
-            outline_figures.measure_outlines(plane, predicted, *settings) if is_known else {}
-            for plane, predicted, is_known in zip(
-                target.planes, prediction.planes, known, strict=True
+
+        def measure(c: int) -> outline_figures.Case:
+            if not known[c]:
+                return {}
+            return outline_figures.measure_outlines(
+                target.planes[c],
+                prediction.planes[c],
+                mm_per_px,
+                self.tolerance_px,
+                self.tolerance_mm,
             )
-        ]
+
+        outlines = list(self.pool.map(measure, range(len(self.classes))))
         self.add_counts(case, group, counts, known, outlines)
         for protocol in self.protocols:
             if not protocol.is_native:

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from usbench.models.device import send
 from usbench.models.loop_keys import Augment, Pipeline
 
 
@@ -73,7 +74,7 @@ def augment(
 def to_grid(images: Tensor, matrix: Tensor) -> Tensor:
     """The places (B, h, w, 2) at which maps (B, 2, 3) read images (B, h, w), on their device."""
     return F.affine_grid(
-        matrix.to(images.device), [len(images), 1, *images.shape[1:]], align_corners=False
+        send(matrix, images.device), [len(images), 1, *images.shape[1:]], align_corners=False
     )
 
 
@@ -93,14 +94,14 @@ def shade(images: Tensor, ranges: Augment, rng: torch.Generator) -> Tensor:
     n, device = len(images), images.device
 
     def draw_figure(low: float, high: float) -> Tensor:
-        return draw(n, low, high, rng).to(device).view(n, 1, 1, 1)
+        return send(draw(n, low, high, rng), device).view(n, 1, 1, 1)
 
     gain = 1 + draw_figure(-ranges.contrast, ranges.contrast)
     lift = draw_figure(-ranges.brightness, ranges.brightness)
     power = torch.exp(draw_figure(-1, 1) * math.log1p(ranges.gamma))
     shaded = ((images - 0.5) * gain + 0.5 + lift).clamp(1e-4, 1).pow(power)
     if ranges.noise:
-        white = torch.randn(images.shape, generator=rng).to(device)
+        white = send(torch.randn(images.shape, generator=rng), device)
         shaded = shaded + draw_figure(0, ranges.noise) * white
     return shaded.clamp(0, 1)
 
@@ -127,11 +128,12 @@ def augment_by_pipeline(
     grid = to_grid(images, draw_movement(n, size, pipeline, applied, rng))
     if pipeline.elastic:
         bends = draw_waves(n, size, pipeline, rng) * applied[ELASTIC].view(n, 1, 1, 1)
-        grid = grid + bends.to(images.device)
+        grid = grid + send(bends, images.device)
     moved = sample_images(images, grid)
     gain = 1 + draw(n, -pipeline.contrast, pipeline.contrast, rng) * applied[LIGHT]
     lift = draw(n, -pipeline.brightness, pipeline.brightness, rng) * applied[LIGHT]
-    shaded = moved * gain.view(n, 1, 1, 1).to(moved) + lift.view(n, 1, 1, 1).to(moved)
+    gain, lift = (send(figures.view(n, 1, 1, 1), moved.device) for figures in (gain, lift))
+    shaded = moved * gain + lift
     shaded = shaded.clamp(0, 1)
     blurred = blur_some(shaded, applied[BLUR], rng) if pipeline.blur else shaded
     return blurred, sample_targets(targets, grid)
@@ -205,7 +207,7 @@ def blur_some(images: Tensor, applied: Tensor, rng: torch.Generator) -> Tensor:
     places = torch.arange(MAX_BLUR) - MAX_BLUR // 2
     line = torch.exp(-0.5 * (places / sd[:, None]) ** 2) * (places.abs() <= widths[:, None] // 2)
     line = torch.where(applied[:, None], line / line.sum(1, keepdim=True), (places == 0).float())
-    line = line.to(images.device)
+    line = send(line, images.device)
     padded = F.pad(images, [MAX_BLUR // 2] * 4, mode="replicate").movedim(0, 1)
     rows = F.conv2d(padded, line.view(n, 1, MAX_BLUR, 1), groups=n)
     return F.conv2d(rows, line.view(n, 1, 1, MAX_BLUR), groups=n).movedim(0, 1)

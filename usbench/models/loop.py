@@ -33,6 +33,7 @@ from usbench.models.checkpoints import (
     load_first,
     save_file,
 )
+from usbench.models.device import constant, send
 from usbench.models.loop_keys import Augment, count_parts
 from usbench.models.optimise import build_optimiser, build_schedule
 from usbench.types import Run
@@ -57,7 +58,7 @@ def normalise(images: Tensor) -> Tensor:
 
 def normalise_by(images: Tensor, mean: Sequence[float], sd: Sequence[float]) -> Tensor:
     """(B, 1, h, w) in 0..1 → (B, len(mean), h, w): grey repeated, each channel normalised."""
-    shift, scale = (images.new_tensor(list(v)).view(1, -1, 1, 1) for v in (mean, sd))
+    shift, scale = (constant(values, images).view(1, -1, 1, 1) for values in (mean, sd))
     return (images - shift) / scale
 
 
@@ -234,11 +235,8 @@ def move_if_it_fits(train: Arrays, device: str) -> tuple[Tensor, Tensor]:
 
 def gather(images: Tensor, targets: Tensor, chosen: Tensor, device: str) -> tuple[Tensor, Tensor]:
     """The images and targets of one batch, on the device."""
-    chosen = chosen.to(images.device)
-    return (
-        images[chosen].to(device, non_blocking=True),
-        targets[chosen].to(device, non_blocking=True),
-    )
+    chosen = send(chosen, images.device)
+    return send(images[chosen], device), send(targets[chosen], device)
 
 
 def resume(state: Mapping[str, Stateful], folder: Path) -> tuple[int, float]:

@@ -17,6 +17,7 @@ from usbench.errors import RunError
 from usbench.models import Recipe, loop
 from usbench.models.arrays import Arrays, Encoding, decode, image_to_net
 from usbench.models.checkpoints import first_line, load_file, read_state
+from usbench.models.device import batch_on, send
 from usbench.models.recipe_keys import Keys, read_recipe
 from usbench.types import Run, Sample, Target
 
@@ -57,11 +58,21 @@ class LoopModel(ABC):
 
     @abstractmethod
     def unpack(self, output: Any) -> Sequence[Any] | Tensor:
-        """The net's output for a batch as one item per image, for `pair` and `read`."""
+        """The net's output for a batch as one item per image, for `decide` and `read`."""
+
+    def decide(self, items: Any) -> Iterable[Any]:
+        """What `pair` takes of each image, from the items of a batch: the items, by default."""
+        taken: Iterable[Any] = items
+        return taken
 
     @abstractmethod
     def pair(self, item: Any, stored: NDArray[Any]) -> tuple[Target, Target]:
-        """(target, prediction) of one image for the selection rule; stored: as `encoding` says."""
+        """(target, prediction) of one image for the selection rule.
+
+        Args:
+            item: as `decide` gives it.
+            stored: the target, as `encoding` says.
+        """
 
     @abstractmethod
     def read(self, item: Any, size: tuple[int, ...]) -> Target:
@@ -112,14 +123,16 @@ class LoopModel(ABC):
 
     def pairs(self, data: Arrays) -> Iterator[tuple[Target, Target]]:
         """(target, prediction) of each image of a decoded set, for the selection rule."""
-        for start in range(0, len(data.images), self.batch):
-            chosen = slice(start, start + self.batch)
-            yield from map(self.pair, self.outputs(data.images[chosen]), data.targets[chosen])
+        size = batch_on(self.run.device, self.batch)
+        for start in range(0, len(data.images), size):
+            chosen = slice(start, start + size)
+            items = self.decide(self.outputs(data.images[chosen]))
+            yield from map(self.pair, items, data.targets[chosen])
 
     def predict(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Target]:
         """See usbench.types.Model."""
         rest = iter(images)
-        while group := list(islice(rest, self.batch)):
+        while group := list(islice(rest, batch_on(self.run.device, self.batch))):
             items = self.outputs(np.stack([image_to_net(image, self.size) for image in group]))
             for image, item in zip(group, items, strict=True):
                 yield self.read(item, image.shape)
@@ -128,7 +141,7 @@ class LoopModel(ABC):
     def outputs(self, images: NDArray[np.uint8]) -> Sequence[Any] | Tensor:
         """(B, h, w) uint8 → the net's output for each image."""
         self.net.eval()
-        pixels = torch.from_numpy(np.array(images))[:, None].to(self.run.device).float() / 255
+        pixels = send(torch.from_numpy(np.array(images))[:, None], self.run.device).float() / 255
         with loop.autocast(self.run):
             output = self.net(loop.feed(pixels, self.method))
         return self.unpack(output)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -125,9 +125,13 @@ class Segmenter(LoopModel):
         """Logits (B, channels, h, w) as float32."""
         return output.float()
 
-    def pair(self, item: Tensor, stored: NDArray[np.uint8]) -> tuple[Masks, Masks]:
-        """See LoopModel. item: (channels, h, w) logits."""
-        prediction = Masks(self.to_planes(item)[0].cpu().numpy())
+    def decide(self, items: Tensor) -> Iterable[NDArray[np.bool_]]:
+        """See LoopModel. Logits (B, channels, h, w) → planes (B, C, h, w), in one copy."""
+        return self.choose(items).cpu().numpy()
+
+    def pair(self, item: NDArray[np.bool_], stored: NDArray[np.uint8]) -> tuple[Masks, Masks]:
+        """See LoopModel. item: planes (C, h, w)."""
+        prediction = Masks(item)
         target = (
             Masks(stored == np.arange(1, self.classes + 1)[:, None, None])
             if self.exclusive
@@ -144,6 +148,13 @@ class Segmenter(LoopModel):
             probabilities=probabilities.cpu().numpy(),
         )
 
+    def choose(self, logits: Tensor) -> Tensor:
+        """Decide each pixel of a batch: logits (B, channels, h, w) → planes (B, C, h, w) bool."""
+        if not self.exclusive:
+            return logits.sigmoid() > 0.5
+        classes = torch.arange(1, self.classes + 1, device=logits.device)
+        return logits.argmax(1, keepdim=True) == classes[:, None, None]
+
     def to_planes(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Decide each pixel of one image.
 
@@ -154,13 +165,8 @@ class Segmenter(LoopModel):
             Planes (C, H, W) bool; scores (C,), the mean probability of the chosen pixels, 0 where
             there are none; probabilities (C, H, W).
         """
-        if self.exclusive:
-            probabilities = logits.softmax(0)[1:]
-            classes = torch.arange(1, self.classes + 1, device=logits.device)
-            planes = logits.argmax(0) == classes[:, None, None]
-        else:
-            probabilities = logits.sigmoid()
-            planes = probabilities > 0.5
+        planes = self.choose(logits[None])[0]
+        probabilities = logits.softmax(0)[1:] if self.exclusive else logits.sigmoid()
         chosen = planes.sum((1, 2)).clamp(min=1)
         return planes, (probabilities * planes).sum((1, 2)) / chosen, probabilities
 

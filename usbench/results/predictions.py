@@ -7,7 +7,7 @@ runs/<run id>/confidence-{val,test}.json     histograms of the masks' probabilit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,9 +35,16 @@ def confidence_file(folder: Path, split: Split) -> Path:
 
 # ---- writing
 
+# See `probability_histogram`.
+Histogram = Callable[[Target, NDArray[np.float32]], NDArray[np.float64]]
+
 
 def write_predictions(
-    folder: Path, split: Split, samples: Samples, predictions: Iterable[Target]
+    folder: Path,
+    split: Split,
+    samples: Samples,
+    predictions: Iterable[Target],
+    histogram: Histogram | None = None,
 ) -> int:
     """Write one split's predictions as they come.
 
@@ -46,6 +53,7 @@ def write_predictions(
         split: names the files.
         samples: the predicted images, in order.
         predictions: one per sample, in native pixels.
+        histogram: how probabilities are counted; None: `probability_histogram`.
 
     Returns:
         The number of images.
@@ -56,8 +64,11 @@ def write_predictions(
     """
     dataset = samples.dataset
     checked = check_predictions(predictions, len(samples), dataset.task, dataset.classes)
-    write = write_landmarks if dataset.task == "landmark" else write_objects
-    write(folder, split, samples, track(checked, f"predicting {split}", len(samples)))
+    watched = track(checked, f"predicting {split}", len(samples))
+    if dataset.task == "landmark":
+        write_landmarks(folder, split, samples, watched)
+    else:
+        write_objects(folder, split, samples, watched, histogram or probability_histogram)
     return len(samples)
 
 
@@ -100,7 +111,11 @@ def write_landmarks(
 
 
 def write_objects(
-    folder: Path, split: Split, samples: Samples, predictions: Iterable[Target]
+    folder: Path,
+    split: Split,
+    samples: Samples,
+    predictions: Iterable[Target],
+    histogram: Histogram,
 ) -> None:
     """Write boxes or masks as COCO results, and the histograms of masks that have probabilities."""
     dataset = samples.dataset
@@ -111,9 +126,7 @@ def write_objects(
             size = image.read_size(dataset.root / record.image)
             writer.add(record.id, record.group, size, prediction)
             if isinstance(prediction, Masks) and prediction.probabilities is not None:
-                tables.append(
-                    probability_histogram(samples.target(record, size), prediction.probabilities)
-                )
+                tables.append(histogram(samples.target(record, size), prediction.probabilities))
     path = confidence_file(folder, split)
     if len(tables) == len(samples):
         histograms.write_histograms(path, tables, len(dataset.classes), calibration.BINS)

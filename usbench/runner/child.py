@@ -15,6 +15,7 @@ from pathlib import Path
 from usbench.errors import ConfigError, UnsuitableError, UsbenchError, in_one_line
 from usbench.io.console import warn
 from usbench.io.files import WRITE_ADVICE
+from usbench.metrics.chunks import set_threads
 from usbench.runner.config import RunConfig, read_config, write_config
 from usbench.runner.experiment import evaluate_elsewhere, train_and_test
 from usbench.runner.inputs import ChangedInputError, remove_products
@@ -62,6 +63,7 @@ def do_run(config: RunConfig, overwrite: bool) -> int:
         The exit code.
     """
     folder = config.run_dir
+    set_threads(config.threads)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = take_lock(lock_path(folder))

@@ -23,6 +23,7 @@ from usbench.results.store import Case, hash_case_ids
 from usbench.runner import report
 from usbench.runner.announce import announce_run
 from usbench.runner.config import ModelConfig, RunConfig, Transfer, read_config, write_config
+from usbench.runner.device_histogram import histogram_on
 from usbench.runner.facts import done_result
 from usbench.runner.inputs import Inputs, array_cache
 from usbench.runner.publish import ALONE, RunLock, remove_checkpoints
@@ -133,7 +134,8 @@ def store_predictions(
     config: RunConfig, split: Split, samples: Samples, predictions: Iterator[Target]
 ) -> StoredPredictions:
     """Write one split's predictions into the run's folder, as they come, and read them back."""
-    write_predictions(config.run_dir, split, samples, predictions)
+    histogram = None if config.device == "cpu" else histogram_on(config.device)
+    write_predictions(config.run_dir, split, samples, predictions, histogram)
     return read_predictions(config.run_dir, split, samples)
 
 

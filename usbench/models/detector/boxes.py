@@ -19,6 +19,7 @@ from torch import Tensor
 from usbench.errors import DataError
 from usbench.models.arrays import Encoding
 from usbench.models.augment import draw, draw_affine, sample_images, shade, to_grid
+from usbench.models.device import constant, send
 from usbench.models.heatmap.points import move_places
 from usbench.models.loop_keys import Augment
 from usbench.types import Boxes, Sample
@@ -102,7 +103,7 @@ def augment_boxes(
         matrix[:, :, :2] = matrix[:, :, :2] @ draw_quarter_turns(len(images), turn, rng)
     moved = sample_images(images, to_grid(images, matrix))
     moved = blur_some(moved, blur, rng) if any(blur.values()) else moved
-    return shade(moved, ranges, rng), move_boxes(rows, matrix.to(rows.device), size)
+    return shade(moved, ranges, rng), move_boxes(rows, send(matrix, rows.device), size)
 
 
 def draw_quarter_turns(n: int, probability: float, rng: torch.Generator) -> Tensor:
@@ -130,7 +131,7 @@ def move_boxes(rows: Tensor, matrix: Tensor, size: tuple[int, int]) -> Tensor:
     tips = torch.cat([centre[:, :, None], centre[:, :, None] + torch.diag_embed(half)], 2)
     placed = move_places(tips - 0.5, matrix, size) + 0.5
     reach = (placed[:, :, 1:] - placed[:, :, :1]).square().sum(2).sqrt()
-    edges = torch.tensor([size[1], size[0]] * 2, dtype=rows.dtype, device=rows.device)
+    edges = constant([size[1], size[0]] * 2, rows)
     whole = torch.cat([placed[:, :, 0] - reach, placed[:, :, 0] + reach], -1)
     clipped = whole.clamp(min=0).minimum(edges)
     visible = (area(clipped) >= VISIBLE * area(whole)) & (area(clipped) > 0)
@@ -156,11 +157,11 @@ def blur_some(images: Tensor, chances: Mapping[str, float], rng: torch.Generator
         line = MAX_MOTION // 2 + torch.arange(-(length // 2), length // 2 + 1)[:, None] * step
         kernel[line[:, 0], line[:, 1]] = 1 / length
     wide = F.pad(images, [MAX_MOTION // 2] * 4, mode="replicate")
-    motion = F.conv2d(wide.movedim(0, 1), kernels.to(images.device), groups=n).movedim(0, 1)
+    motion = F.conv2d(wide.movedim(0, 1), send(kernels, images.device), groups=n).movedim(0, 1)
     near = F.pad(images, [1] * 4, mode="replicate")
     median = F.unfold(near, 3).median(1).values.view_as(images)
     plain = F.avg_pool2d(near, 3, 1)
     for blurred, name in ((motion, "motion"), (median, "median"), (plain, "plain")):
-        chosen = (draw(n, 0, 1, rng) < chances.get(name, 0)).view(n, 1, 1, 1).to(images.device)
-        images = torch.where(chosen, blurred, images)
+        chosen = (draw(n, 0, 1, rng) < chances.get(name, 0)).view(n, 1, 1, 1)
+        images = torch.where(send(chosen, images.device), blurred, images)
     return images

@@ -18,6 +18,7 @@ from torchvision.ops import box_convert, generalized_box_iou, generalized_box_io
 from usbench.errors import RunError
 from usbench.models import backbone as resnets
 from usbench.models.detector.torchvision_nets import Detections, Plan
+from usbench.models.device import constant
 
 HUB = "facebook/detr-resnet-50"
 LABELS = 91  # of COCO's net; the published one kept them and put a layer on its 92 outputs
@@ -37,7 +38,7 @@ class Net(nn.Module):
 
     def forward(self, images: Tensor) -> Callable[[Tensor], Tensor] | Detections:
         """(B, 1, h, w) → the loss as a function of rows (B, ROWS, 5); in eval detections."""
-        side = images.new_tensor([images.shape[3], images.shape[2]] * 2)
+        side = constant([images.shape[3], images.shape[2]] * 2, images)
         output = self.net(pixel_values=images.expand(-1, 3, -1, -1).contiguous())
         logits, boxes = self.classes(output.logits).float(), output.pred_boxes.float()
         if self.training:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from usbench.models.arrays import Encoding
 from usbench.models.augment import draw_affine, sample_images, shade, to_grid
+from usbench.models.device import constant, send
 from usbench.models.loop_keys import Augment
 from usbench.types import BLURRED, SEEN, Landmarks, Sample, curve_through, resample_curve
 
@@ -115,7 +116,7 @@ def augment_marks(
     size = (images.shape[1], images.shape[2])
     matrix = draw_affine(len(images), size, ranges, rng)
     moved = sample_images(images, to_grid(images, matrix))
-    paths = move_places(marks[:, :, :SAMPLES], matrix.to(marks.device), size)
+    paths = move_places(marks[:, :, :SAMPLES], send(matrix, marks.device), size)
     return shade(moved, ranges, rng), torch.cat([paths, marks[:, :, SAMPLES:]], 2)
 
 
@@ -127,7 +128,7 @@ def move_places(places: Tensor, matrix: Tensor, size: tuple[int, int]) -> Tensor
             `torch.nn.functional.affine_grid`, whose −1 and 1 are the image's edges.
         size: (height, width) px.
     """
-    sides = torch.tensor([size[1], size[0]], dtype=places.dtype, device=places.device)
+    sides = constant([size[1], size[0]], places)
     unit = (2 * places + 1) / sides - 1 - matrix[:, None, None, :, 2]
     a, b, c, d = (matrix[:, i, j, None, None] for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)))
     x, y = unit[..., 0], unit[..., 1]
@@ -161,13 +162,13 @@ def render(
     Returns:
         (B, K, *heat) in 0..1.
     """
-    scale = marks.new_tensor([heat[1] / size[1], heat[0] / size[0]])
+    scale = constant([heat[1] / size[1], heat[0] / size[0]], marks)
     places = (marks[:, :, :SAMPLES] + 0.5) * scale - 0.5
     seen = (marks[:, :, STATE, 0] == SEEN).to(places.dtype)[:, :, None, None]
     across = gaussian(places[:, :, 0, 0], heat[1], sd_point)
     down = gaussian(places[:, :, 0, 1], heat[0], sd_point)
     planes = seen * (down[..., :, None] * across[..., None, :])
-    index = torch.nonzero(curves)[:, 0].to(places.device)
+    index = send(torch.nonzero(curves)[:, 0], places.device)
     if len(index):
         lines = seen[:, index] * curve_planes(places[:, index], heat, sd_curve)
         return planes.index_copy(1, index, lines)
@@ -203,7 +204,7 @@ def curve_planes(line: Tensor, heat: tuple[int, ...], sd: float) -> Tensor:
         along_y = (below * directions[:, :, n, 1, None])[..., None]
         along = along_y + (right * directions[:, :, n, 0, None])[..., None, :]
         t = torch.minimum(along.clamp(min=0), lengths[:, :, n, None, None])
-        square = t.addcmul(along, t.new_tensor(-2.0)).mul_(t)
+        square = torch.add(t, along, alpha=-2.0).mul_(t)
         square += (below**2)[..., None]
         square += (right**2)[..., None, :]
         nearest = torch.minimum(nearest, square, out=nearest)
