@@ -1,21 +1,31 @@
-"""Images per second of usbench's loop against a plain PyTorch loop: same net, same images, one run.
+"""Images per second of usbench's loop, a bare training step and a plain PyTorch loop, in one run.
 
-The plain loop is what one writes first: fp32, a DataLoader that opens and resizes each PNG,
-torchvision v2 augmentation image by image, AdamW, cross entropy. Both train a U-Net (ResNet-18) on
-phantoms of `usgra`; the first epoch of each is a warm-up, epochs alternate in blocks so that a
-drifting machine harms both alike. Ours pays for its checkpoints, too.
+The same net (a U-Net, ResNet-18), the same phantoms of `usgra`, the same allocator's settings. The
+set has `--images` images, of which a sixth is for validation.
 
-    python scripts/bench_train.py [--images 48] [--epochs 3] [--size 256] [--workers 0]
+- usbench: an epoch of our loop with everything that it costs: augmentation, validation, checkpoint.
+- bare step: forward, loss, backward, clipping and optimiser on one batch, in our precision and
+  memory format.
+- plain loop: what one writes first: a DataLoader that opens and resizes each PNG, torchvision's
+  augmentation image by image, AdamW, cross entropy; in fp32 and in bf16. It neither validates nor
+  writes anything.
+
+They take turns, `--repeats` times, each after a warm-up of its own; medians.
+
+    python scripts/bench_train.py [--images 200] [--repeats 5] [--size 256] [--workers 0]
                                   [--device cpu] [--record] [--json FILE]
 """
 
 from __future__ import annotations
 
+import os
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +40,17 @@ from scripts.record import Ratio, make_bench_parser, make_record, parse_options,
 from usbench.cli.options import Options, add_numbers
 from usbench.datasets.layouts.index_masks import IndexMasks
 from usbench.datasets.phantoms import phantom
-from usbench.io.console import table
+from usbench.io.console import Bar, table, track
 from usbench.models import loop
 from usbench.models.arrays import INDEX, Arrays, decode
 from usbench.models.loop_keys import LOOP
+from usbench.models.optimise import build_optimiser
 from usbench.models.recipe_keys import fill_defaults
-from usbench.models.segmenter import exclusive_loss
+from usbench.models.segmenter import Segmenter, exclusive_loss
+from usbench.results.scoring import SELECTION
 from usbench.runner import machine
+from usbench.runner.launch import PARENT, child_environment
+from usbench.runner.machine import Precision
 from usbench.types import Run
 
 PEERS = ("torchvision", "segmentation-models-pytorch")
@@ -50,6 +64,55 @@ AUGMENT = {
     "brightness": 0.1,
     "contrast": 0.2,
 }
+
+
+LOOPS = ("usbench", "bare step", "plain, fp32", "plain, bf16")
+METHOD = loop.Method(exclusive_loss, channels_last=True)
+RECIPE = fill_defaults(
+    {
+        "epochs": 2,
+        "batch": BATCH,
+        "lr": RATE,
+        "weight_decay": 1e-4,
+        "schedule": "onecycle",
+        "augment": AUGMENT,
+    },
+    LOOP,
+)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all loops have in common."""
+
+    size: int  # px of an image's sides
+    workers: int  # of the plain loop's DataLoader
+    steps: int  # that are timed of the bare step and the plain loops
+    device: str
+    precision: Precision  # of ours and of the bare step
+
+    @property
+    def kind(self) -> str:
+        """cpu or cuda."""
+        return self.device.split(":")[0]
+
+    def make_run(self, folder: Path, log: Callable[..., None] = lambda *_: None) -> Run:
+        """What our loop may know of its run."""
+        threads = torch.get_num_threads()
+        return Run(folder, self.device, 0, self.precision, threads, SELECTION["segment"], log)
+
+    def synchronise(self) -> None:
+        """Wait until a GPU has done what it was told."""
+        if self.kind == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def restart_as_child(threads: int) -> None:
+    """Start this program again with a run's environment, whose allocator is read at the start."""
+    environment = child_environment(threads)
+    environment.pop(PARENT)
+    if not environment.items() <= os.environ.items():
+        os.execve(sys.executable, [sys.executable, *sys.argv], environment)
 
 
 def make_net() -> torch.nn.Module:
@@ -88,92 +151,134 @@ class Pictures(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         return x, y[0].long()
 
 
-def time_plain(root: Path, size: int, workers: int, device: str, epochs: int) -> Iterator[float]:
-    """Seconds per epoch of the plain loop."""
-    model = make_net().to(device).train()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE)
+def make_optimiser(net: torch.nn.Module) -> torch.optim.Optimizer:
+    """AdamW as people write it."""
+    return torch.optim.AdamW(net.parameters(), lr=RATE)
+
+
+def time_plain(root: Path, bench: Bench, precision: Precision) -> float:
+    """Images per second of the plain loop over `bench.steps` batches."""
+    net = make_net().to(bench.device).train()
+    optimiser = make_optimiser(net)
     loader = DataLoader(
-        Pictures(root, size), BATCH, shuffle=True, drop_last=True, num_workers=workers
+        Pictures(root, bench.size), BATCH, shuffle=True, drop_last=True, num_workers=bench.workers
     )
-    for _ in range(epochs):
-        start = time.perf_counter()
-        for x, y in loader:
-            x, y = x.to(device), y.to(device)
-            optimiser.zero_grad()
-            loss = torch.nn.functional.cross_entropy(model(x), y)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-        if device != "cpu":
-            torch.cuda.synchronize(device)
-        yield time.perf_counter() - start
+    batches = chain.from_iterable(repeat(loader))
+
+    def step() -> None:
+        x, y = (tensor.to(bench.device) for tensor in next(batches))
+        optimiser.zero_grad()
+        with torch.autocast(bench.kind, torch.bfloat16, enabled=precision == "bf16"):
+            loss = torch.nn.functional.cross_entropy(net(x), y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+    return time_steps(step, bench)
 
 
-def time_ours(data: Arrays, device: str, epochs: int, threads: int) -> list[float]:
-    """Seconds per epoch of usbench's loop, by the time between two epochs' logs."""
+def time_bare(data: Arrays, bench: Bench) -> float:
+    """Images per second of the bare step."""
+    run = bench.make_run(Path())
+    net = loop.place(make_net(), run, METHOD.channels_last).train()
+    optimiser = build_optimiser(net, RECIPE)
+    images = torch.from_numpy(data.images[:BATCH])[:, None].float().to(bench.device) / 255
+    x, y = loop.feed(images, METHOD), torch.from_numpy(data.targets[:BATCH]).to(bench.device)
+
+    def step() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        loop.backward(net, METHOD.loss, x, y, 1, run)
+        torch.nn.utils.clip_grad_norm_(net.parameters(), loop.GRADIENT_NORM)
+        optimiser.step()
+
+    return time_steps(step, bench)
+
+
+def time_steps(step: Callable[[], None], bench: Bench) -> float:
+    """Images per second of a step, after two that aren't counted."""
+    for n in range(bench.steps + 2):
+        if n == 2:
+            bench.synchronise()
+            start = time.perf_counter()
+        step()
+    bench.synchronise()
+    return bench.steps * BATCH / (time.perf_counter() - start)
+
+
+def time_ours(sets: Sequence[Arrays], bench: Bench) -> float:
+    """Training images per second of the second epoch of our loop, all its costs included.
+
+    Args:
+        sets: for training and for validation.
+    """
+    train, val = sets
     marks: list[float] = []
-
-    def log(name: str, value: float, step: int) -> None:
-        marks.append(time.perf_counter())
-
-    recipe = {
-        "epochs": epochs,
-        "batch": BATCH,
-        "lr": RATE,
-        "weight_decay": 1e-4,
-        "schedule": "onecycle",
-        "augment": AUGMENT,
-    }
-    method = loop.Method(exclusive_loss, channels_last=True)
+    segmenter = Segmenter(len(CLASSES), True, {**RECIPE, "size": [bench.size] * 2}, smp.Unet)
     with tempfile.TemporaryDirectory() as folder:
-        precision = machine.resolve_precision("auto", device)
-        run = Run(Path(folder), device, 0, precision, threads, lambda pairs: 0.0, log)
-        marks.append(time.perf_counter())
-        filled = fill_defaults(recipe, LOOP)
-        loop.fit(make_net(), data, method, lambda _model, _bar: 0.0, filled, run)
-    # the start, then the first of an epoch's three figures
-    return [after - before for before, after in pairwise(marks[:1] + marks[1::3])]
+        run = bench.make_run(Path(folder), lambda *_: marks.append(time.perf_counter()))
+        segmenter.net, segmenter.run, segmenter.method = make_net(), run, METHOD
+
+        def validate(_: torch.nn.Module, progress: Bar) -> float:
+            pairs = segmenter.pairs(val)
+            return float(run.score(progress.watch(pairs, len(val.images), "validating")))
+
+        loop.fit(segmenter.net, train, METHOD, validate, RECIPE, run)
+    # Three figures are logged after an epoch's validation, before its checkpoint; the last
+    # checkpoint, which each epoch here has, is that of the first epoch.
+    return len(train.images) // BATCH * BATCH / (marks[3] - marks[0])
 
 
-def measure(options: Options, device: str, threads: int) -> Mapping[str, Sequence[float]]:
-    """Seconds per epoch of both loops on the same phantoms, without those of the warm-up."""
-    ours, plain = list[float](), list[float]()
-    size, epochs = options.size, options.epochs + 1
+def measure(options: Options, bench: Bench) -> Mapping[str, list[float]]:
+    """Images per second of each loop, `options.repeats` times, in turns."""
+    rates: dict[str, list[float]] = {name: [] for name in LOOPS}
+    val_images = options.images // 6
+    counts = {"train": options.images - val_images, "val": val_images}
     with tempfile.TemporaryDirectory() as folder:
-        spec = phantom.PhantomSpec("nerves", (534, 512), {"train": options.images}, 0)
+        spec = phantom.PhantomSpec("nerves", (534, 512), counts, 0)
         samples = list(phantom.draw_samples(spec, "segment"))
-        IndexMasks(CLASSES, {"train": ("images", "masks")}).write(Path(folder), samples)
-        data = decode(INDEX, samples, (size, size), None)
-        for _ in range(options.blocks):
-            ours += time_ours(data, device, epochs, threads)[1:]
-            plain += list(time_plain(Path(folder), size, options.workers, device, epochs))[1:]
-    return {"usbench": ours, "plain": plain}
+        train, val = ([s for s in samples if s.split == split] for split in counts)
+        IndexMasks(CLASSES, {"train": ("images", "masks")}).write(Path(folder), train)
+        sets = [decode(INDEX, part, (bench.size, bench.size), None) for part in (train, val)]
+        for _ in track(range(options.repeats), "repeats"):
+            rates["usbench"].append(time_ours(sets, bench))
+            rates["bare step"].append(time_bare(sets[0], bench))
+            rates["plain, fp32"].append(time_plain(Path(folder), bench, "fp32"))
+            rates["plain, bf16"].append(time_plain(Path(folder), bench, "bf16"))
+    return rates
 
 
 def main() -> None:
     """Measure, show, write."""
     parser = make_bench_parser(__doc__)
-    add_numbers(parser, images=48, epochs=3, size=256, workers=0)
-    parser.add_argument("--blocks", type=int, default=2, help="ours and plain in turn, this often")
+    add_numbers(parser, images=200, repeats=5, size=256, workers=0, steps=6)
     parser.add_argument("--device", default="auto")
     options = parse_options(parser)
-    device, threads = machine.resolve_device(options.device), machine.cores()
-    torch.set_num_threads(threads)
-    seconds = measure(options, device, threads)
-    images = options.images // BATCH * BATCH
-    rates, rows = {}, []
-    for name, epochs in seconds.items():
-        rates[name] = images / statistics.median(epochs)
-        ends = [f"{images / max(epochs):.1f}", f"{images / min(epochs):.1f}"]
-        rows.append([name, f"{rates[name]:.1f}", *ends])
-    table("training, images per second", ["loop", "median", "slowest epoch", "fastest epoch"], rows)
-    ratio = rates["usbench"] / rates["plain"]
+    restart_as_child(machine.cores())
+    device = machine.resolve_device(options.device)
     precision = machine.resolve_precision("auto", device)
+    bench = Bench(options.size, options.workers, options.steps, device, precision)
+    torch.set_num_threads(machine.cores())
+    rates = measure(options, bench)
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    rows = [
+        [name, f"{medians[name]:.1f}", f"{min(values):.1f}", f"{max(values):.1f}"]
+        for name, values in rates.items()
+    ]
+    table("training, images per second", ["loop", "median", "slowest", "fastest"], rows)
+    best = max(("plain, fp32", "plain, bf16"), key=lambda name: medians[name])
     measured = (
-        f"time per image to train a U-Net (ResNet-18) at {options.size} px, "
-        f"{precision} against fp32, {device}, {threads} threads"
+        f"images per second of an epoch, U-Net (ResNet-18) at {options.size} px, "
+        f"{options.images} images, {precision}, {device}, {machine.cores()} threads"
     )
-    ratios = [Ratio(measured, "a plain PyTorch loop", ratio)]
-    figures = {"images_per_second": rates, "device": device, "seconds": seconds}
+    ours = medians["usbench"]
+    ratios = [
+        Ratio(
+            measured, "the bare step, same precision and memory format", ours / medians["bare step"]
+        ),
+        Ratio(
+            measured, f"the faster plain PyTorch loop ({best.split()[-1]})", ours / medians[best]
+        ),
+    ]
+    figures = {"images_per_second": rates, "device": device}
     record = make_record("bench_train", options, ratios, figures, PEERS, device)
     save_record(options, record)
 
