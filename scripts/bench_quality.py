@@ -1,7 +1,7 @@
 """Compare Dice after equal training time: usbench's unet and a plain loop, on real images.
 
-    python scripts/bench_quality.py data=DIR [dataset=usgra] [model=unet] [seed=0 …] [--record]
-                                    [--json FILE]
+    python scripts/bench_quality.py data=DIR [dataset=usgra] [model=unet] [--seeds 0 1 2]
+                                    [--record] [--json FILE]
 
 Ours is run as `python -m usbench` runs it, into a temporary folder, with all that it costs
 (decoding, validation, checkpoints). The plain loop is what one writes first for such data: smp's
@@ -9,7 +9,7 @@ U-Net with a ResNet-18 from scratch at 256×256, batch 8, torchvision's flip, af
 jitter, gamma, cross entropy plus Dice, AdamW with a one-cycle rate, bf16 where the processor can.
 It trains on the same images for as many epochs as take our seconds (its pace is measured first).
 Both are scored on the same test images under the same protocol, one after the other, with the same
-threads.
+threads and the same settings of the allocator, once per seed; the scores are means over the seeds.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,14 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from scripts.record import Ratio, make_bench_parser, make_record, parse_options, save_record
+from scripts.record import (
+    Ratio,
+    make_bench_parser,
+    make_record,
+    parse_options,
+    restart_as_child,
+    save_record,
+)
 from usbench.cli.options import Options, compose_for_verb, run_verb, time_call
 from usbench.datasets.dataset import Samples
 from usbench.errors import ConfigError, RunError
@@ -152,26 +160,28 @@ def run_usbench(overrides: Sequence[str]) -> tuple[float, Result]:
         return seconds, load_result(paths[0])
 
 
-def show(rows: Mapping[str, tuple[float, Scores]], config: RunConfig) -> None:
-    """Print the table."""
-    names = list(rows["usbench"][1])
+def show(runs: Mapping[str, Sequence[tuple[float, Scores]]], config: RunConfig) -> None:
+    """Print the table: a row for each loop and seed, and the means."""
     lines = []
-    for loop, (seconds, values) in rows.items():
-        cells = ["–" if value is None else f"{value:.3f}" for value in values.values()]
-        lines.append([loop, f"{seconds / 60:.1f}", *cells])
-    table(
-        f"test Dice on {config.dataset.name}, seed {config.seed}",
-        ["loop", "minutes", *names],
-        lines,
-    )
+    for loop, by_seed in runs.items():
+        for seconds, values in by_seed:
+            cells = ["–" if value is None else f"{value:.3f}" for value in values.values()]
+            lines.append([loop, f"{seconds / 60:.1f}", *cells])
+    names = list(runs["usbench"][0][1])
+    table(f"test Dice on {config.dataset.name}, by seed", ["loop", "minutes", *names], lines)
     say(
         f"{config.device}, {config.threads} threads; our minutes are the whole command, the plain "
         "loop's its training"
     )
 
 
+def mean_score(by_seed: Sequence[tuple[float, Scores]], label: str) -> float:
+    """The mean of a score over the seeds; 0 where it is undefined."""
+    return sum(values[label] or 0.0 for _, values in by_seed) / len(by_seed)
+
+
 def compare(options: Options) -> None:
-    """Run both, show, write."""
+    """Run both with each seed, show, write."""
     overrides = ["dataset=usgra", "model=unet", *options.overrides]  # the last of a key counts
     config = resolve_config(compose_for_verb(overrides, None, "bench_quality"))
     dataset = config.open_dataset()
@@ -182,36 +192,44 @@ def compare(options: Options) -> None:
     torch.set_num_threads(config.threads)
     device, n_classes = config.device, len(dataset.classes)
     bf16 = machine.resolve_precision("auto", device) == "bf16"
-    train = dataset.samples("train")
-    seconds, result = run_usbench(overrides)
+    train_loop = partial(train_plainly, dataset.samples("train"), n_classes)
     # The pace, by trainings that are discarded: the first epoch has a start to pay for.
-    one_epoch, _ = time_call(train_plainly, train, n_classes, 1, 0, device, bf16)
-    two_epochs, _ = time_call(train_plainly, train, n_classes, 2, 0, device, bf16)
-    epochs = max(1, min(EPOCHS, math.ceil(seconds / (two_epochs - one_epoch))))
-    plain_seconds, net = time_call(
-        train_plainly, train, n_classes, epochs, config.seed or 0, device, bf16
-    )
-    ours = dice_values(result.protocol)
-    plain = score_network(net, dataset.samples("test"), config.metric, device)
-    loop = f"a plain PyTorch loop, {epochs} epochs"
-    rows = {"usbench": (seconds, ours), loop: (plain_seconds, plain)}
-    show(rows, config)
+    one_epoch, _ = time_call(train_loop, 1, 0, device, bf16)
+    two_epochs, _ = time_call(train_loop, 2, 0, device, bf16)
+    loop = "a plain PyTorch loop"
+    runs: dict[str, list[tuple[float, Scores]]] = {"usbench": [], loop: []}
+    for seed in options.seeds:
+        seconds, result = run_usbench([*overrides, f"seed={seed}"])
+        epochs = max(1, min(EPOCHS, math.ceil(seconds / (two_epochs - one_epoch))))
+        plain_seconds, net = time_call(train_loop, epochs, seed, device, bf16)
+        scores = score_network(net, dataset.samples("test"), config.metric, device)
+        runs["usbench"].append((seconds, dice_values(result.protocol)))
+        runs[loop].append((plain_seconds, scores))
+    show(runs, config)
     ratios = []
-    for label, value in ours.items():
-        of_loop = plain[label]
-        measured = f"test Dice after equal training time, {label}, {config.dataset.name}"
-        if value is not None and of_loop:
-            ratios.append(Ratio(measured, loop, value / of_loop))
-    figures = {name: {"seconds": took, "dice": values} for name, (took, values) in rows.items()}
+    for label in runs["usbench"][0][1]:
+        ours, plain = (mean_score(by_seed, label) for by_seed in runs.values())
+        measured = (
+            f"test Dice after equal training time, {label}, {config.dataset.name}, "
+            f"mean of {len(options.seeds)} seeds: {ours:.3f} against {plain:.3f}"
+        )
+        if plain:
+            ratios.append(Ratio(measured, loop, ours / plain))
+    figures = {
+        name: [{"seconds": took, "dice": values} for took, values in by_seed]
+        for name, by_seed in runs.items()
+    }
     record = make_record("bench_quality", options, ratios, figures, PEERS, device)
     save_record(options, record)
 
 
 def main() -> int:
     """The command; its exit code: 0, 1 for data or a run, 2 for a wrong configuration."""
+    restart_as_child()
     parser = make_bench_parser(__doc__)
     keys = "of the configuration, as in python -m usbench"
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=keys)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N")
     return run_verb(compare, parse_options(parser))
 
 

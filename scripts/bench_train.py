@@ -18,9 +18,7 @@ They take turns, `--repeats` times, each after a warm-up of its own; medians.
 
 from __future__ import annotations
 
-import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +34,14 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from scripts.record import Ratio, make_bench_parser, make_record, parse_options, save_record
+from scripts.record import (
+    Ratio,
+    make_bench_parser,
+    make_record,
+    parse_options,
+    restart_as_child,
+    save_record,
+)
 from usbench.cli.options import Options, add_numbers
 from usbench.datasets.layouts.index_masks import IndexMasks
 from usbench.datasets.phantoms import phantom
@@ -49,7 +54,6 @@ from usbench.models.recipe_keys import fill_defaults
 from usbench.models.segmenter import Segmenter, exclusive_loss
 from usbench.results.scoring import SELECTION
 from usbench.runner import machine
-from usbench.runner.launch import PARENT, child_environment
 from usbench.runner.machine import Precision
 from usbench.types import Run
 
@@ -105,14 +109,6 @@ class Bench:
         """Wait until a GPU has done what it was told."""
         if self.kind == "cuda":
             torch.cuda.synchronize(self.device)
-
-
-def restart_as_child(threads: int) -> None:
-    """Start this program again with a run's environment, whose allocator is read at the start."""
-    environment = child_environment(threads)
-    environment.pop(PARENT)
-    if not environment.items() <= os.environ.items():
-        os.execve(sys.executable, [sys.executable, *sys.argv], environment)
 
 
 def make_net() -> torch.nn.Module:
@@ -251,8 +247,8 @@ def main() -> None:
     parser = make_bench_parser(__doc__)
     add_numbers(parser, images=200, repeats=5, size=256, workers=0, steps=6)
     parser.add_argument("--device", default="auto")
+    restart_as_child()
     options = parse_options(parser)
-    restart_as_child(machine.cores())
     device = machine.resolve_device(options.device)
     precision = machine.resolve_precision("auto", device)
     bench = Bench(options.size, options.workers, options.steps, device, precision)

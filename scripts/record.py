@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
 import re
+import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -25,6 +27,7 @@ from usbench.io.console import say, warn
 from usbench.io.files import write_atomically
 from usbench.results.result import Code
 from usbench.runner import machine
+from usbench.runner.launch import PARENT, child_environment
 
 SCRIPTS = Path(__file__).resolve().parent
 NOT_RECORDED = "Not recorded yet."
@@ -71,6 +74,14 @@ def make_bench_parser(description: str | None) -> argparse.ArgumentParser:
         "--record", action="store_true", help="write the record and its table in scripts/README.md"
     )
     return parser
+
+
+def restart_as_child() -> None:
+    """Start this program again with a run's environment: its allocator is read at the start."""
+    environment = child_environment(machine.cores())
+    environment.pop(PARENT)
+    if not environment.items() <= os.environ.items():
+        os.execve(sys.executable, [sys.executable, *sys.argv], environment)
 
 
 def parse_options(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> Options:

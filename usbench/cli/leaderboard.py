@@ -51,8 +51,10 @@ from usbench.leaderboard.recipes import (
     read_configs,
 )
 from usbench.leaderboard.rows import Row
+from usbench.metrics.chunks import set_threads
 from usbench.results.result import Result
 from usbench.results.store import PHANTOM, load_results
+from usbench.runner.machine import cores
 
 PAGE, OVERVIEW = "index.html", "README.md"
 
@@ -109,6 +111,7 @@ def rescore_results(options: Options) -> None:
     """Score stored predictions again, and report what became of each result."""
     from usbench.evaluate.rescore import rescore_all  # slow to import, needs data and predictions
 
+    set_threads(cores())
     report = rescore_all(options.results, options.runs, options.phantom)
     for path, reason in report.skipped.items():
         console.warn(f"{path.name}: left as it is: {reason}")

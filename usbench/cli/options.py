@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from usbench.cli.ending import report_error, run_to_end
 from usbench.errors import ConfigError, RunError
 from usbench.io.files import write_atomically
-from usbench.metrics.chunks import set_threads
-from usbench.runner.machine import cores
 from usbench.types import Task
 
 if TYPE_CHECKING:
@@ -27,6 +25,7 @@ T = TypeVar("T")
 Options = argparse.Namespace  # a parsed command line
 # A model of each task, for verbs that build none: only its task counts.
 MODELS: dict[Task, str] = {"segment": "unet", "detect": "yolov8", "landmark": "heatmap"}
+FOLDERS = ("data", "results", "runs")  # keys of the configuration that are options of a verb
 
 
 class Parser(argparse.ArgumentParser):
@@ -205,7 +204,6 @@ def run_verb(command: Callable[[Options], int | None], options: Options) -> int:
         of configuration.
     """
     add_working_directory()
-    set_threads(cores())
     return run_to_end(lambda: command(options) or 0)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # loads scipy.spatial when it is used
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from usbench.metrics import calibration, case_figures
 from usbench.metrics.bootstrap import Draws
@@ -61,7 +61,7 @@ def distances_to_segments(points: Path, line: Path) -> NDArray[np.float64]:
 
     A line of one place is that place.
     """
-    tree = cKDTree(line)
+    tree = scipy.spatial.cKDTree(line)
     to_place, _ = tree.query(points)
     if len(line) == 1:
         return np.asarray(to_place)

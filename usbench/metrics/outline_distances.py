@@ -13,9 +13,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # loads scipy.ndimage when it is used
 from numpy.typing import NDArray
 from pykdtree.kdtree import KDTree  # scipy's takes over 1.5 times as long here
-from scipy import ndimage
 
 Plane = NDArray[np.bool_]  # (H, W)
 Spacing = tuple[float, float]  # (row, column): the length of a pixel's sides
@@ -163,7 +163,7 @@ def pixel_hd95(target: Plane, prediction: Plane, spacing: Spacing = PX) -> Pixel
     if not target.any() or not prediction.any():
         return None
     target_border, prediction_border = (
-        np.argwhere(plane & ~ndimage.binary_erosion(plane)) * spacing
+        np.argwhere(plane & ~scipy.ndimage.binary_erosion(plane)) * spacing
         for plane in (target, prediction)
     )
     there = KDTree(prediction_border).query(target_border)[0]
