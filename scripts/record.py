@@ -141,12 +141,13 @@ def make_record(
 
 
 def list_arguments(options: Options) -> dict[str, object]:
-    """The options that say what was measured."""
+    """The options that say what was measured; none that is off or wasn't given."""
     content = {}
     for name, value in vars(options).items():
         if name == "overrides":
             value = [override for override in value if not override.startswith(PLACES)]
-        if name not in ("json", "record", "load"):
+        is_given = value is not None and value is not False
+        if is_given and name not in ("json", "record", "load", "data"):
             content[name] = value
     return content
 

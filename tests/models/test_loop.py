@@ -4,7 +4,6 @@ pictures.
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import subprocess
@@ -386,15 +385,6 @@ def test_imagenet_weights_that_cannot_be_fetched_are_one_clear_sentence(tmp_path
 def test_what_smp_cannot_build_is_a_configuration_error(size, encoder):
     with pytest.raises(ConfigError):
         SmpSegmenter("unet", encoder, None, 2, True, {**RECIPE, "size": size}).build()
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_trains_and_resumes(tmp_path):
-    model = net()
-    model.fit(samples(6), samples(2), run(tmp_path, device="cuda:0", precision="bf16"))
-    scores = next(iter(model.predict([sample(1).image]))).scores
-    assert scores is not None and math.isfinite(float(scores.sum()))
 
 
 @pytest.mark.process

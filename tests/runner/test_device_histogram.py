@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
+from tests.helpers.devices import DEVICES
 from usbench.results.predictions import probability_histogram
 from usbench.runner.device_histogram import histogram_on
 from usbench.types import Masks
-
-DEVICES = [
-    "cpu",
-    pytest.param(
-        "cuda:0",
-        marks=[
-            pytest.mark.gpu,
-            pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-        ],
-    ),
-]
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -125,6 +125,11 @@ def test_a_record_says_what_was_measured_where_and_with_what():
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", made.date) and made.code.version == "0.1.0"
 
 
+def test_the_command_has_no_option_that_is_off_and_no_folder():
+    options = options_of(workers=0, dry_run=False, data=Path("/a/b"), device=None, stages=["speed"])
+    assert record.list_arguments(options) == {"workers": 0, "stages": ["speed"]}
+
+
 @pytest.mark.parametrize(
     ("ratio", "text"),
     [(0.987, "0.99"), (9.994, "9.99"), (10.04, "10.0"), (99.94, "99.9"), (12345.6, "12,346")],
