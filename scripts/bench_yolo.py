@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 import yaml
 from PIL import Image
 
@@ -98,10 +99,11 @@ def train_theirs(folder: Path, epochs: int, workers: int) -> float:
     data = folder / "data.yaml"
     paths = {split: f"images/{split}" for split in COUNTS}
     data.write_text(yaml.safe_dump({"path": str(folder), **paths, "names": {0: "hematoma"}}))
-    import torch
-    from ultralytics import YOLO
+    run = Run(folder / "run", "cpu", 0, "fp32", machine.cores(), SELECTION["detect"])
+    with package.sealed_ultralytics(run):  # without its integrations, such as MLflow's
+        from ultralytics import YOLO
 
-    model = YOLO("yolov8n.yaml", verbose=False)
+        model = YOLO("yolov8n.yaml", verbose=False)
     # Its trainer takes all cores but one.
     model.add_callback("on_train_start", lambda _: torch.set_num_threads(machine.cores()))
     # What its trainer doesn't know, and what the run decides, isn't given.
@@ -123,6 +125,7 @@ def time_training(name: str, epochs: int) -> float:
         done = subprocess.run(
             command,
             env={**environment, **settings},
+            cwd=folder,
             capture_output=True,
             text=True,
         )
