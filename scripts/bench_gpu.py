@@ -38,7 +38,14 @@ from scripts.bench_quality import run_usbench
 from scripts.bench_train import CLASSES
 from scripts.gpu_timings import Bench
 from scripts.measure_learning import prepare
-from scripts.record import Ratio, make_bench_parser, make_record, save_record, warn_if_busy
+from scripts.record import (
+    Ratio,
+    make_bench_parser,
+    make_record,
+    restart_as_child,
+    save_record,
+    warn_if_busy,
+)
 from usbench.cli.options import Options, run_verb, time_call, write_json
 from usbench.datasets.layouts.index_masks import IndexMasks
 from usbench.datasets.phantoms import phantom
@@ -345,6 +352,8 @@ def measure(options: Options) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for findings or without a GPU, 2 for wrong options."""
+    if argv is None:
+        restart_as_child()
     parser = make_bench_parser(__doc__)
     add = parser.add_argument
     stages = list(STAGES)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from pycocotools import mask as rle
 
 from tests.helpers.drawn_boxes import SQUARE, draw_prediction, draw_target, evaluate, random_pairs
@@ -22,6 +24,7 @@ from usbench.metrics.matches import (
     TargetObjects,
     keep_best,
     match,
+    order_by_score,
     rank_within_runs,
 )
 from usbench.models.yolo.package import sealed_ultralytics
@@ -44,6 +47,27 @@ def test_ranks_count_within_a_run():
         2,
     ]
     assert rank_within_runs(numbers()).tolist() == []
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 70_000),
+            st.sampled_from([0.0, -0.0, 1.0, 0.5]) | st.floats(allow_nan=False, width=32),
+        )
+    ),
+    st.sampled_from([np.float32, np.float64]),
+)
+def test_the_order_by_score_is_that_of_a_stable_sort(pairs, dtype):
+    group = np.array([number for number, _ in pairs], np.int64)
+    score = np.array([value for _, value in pairs], dtype)
+    assert order_by_score(group, score).tolist() == np.lexsort((-score, group)).tolist()
+
+
+def test_many_groups_and_scores_are_ordered_by_keys():
+    """Group, score and place don't fit 64 bits."""
+    group, score = numbers(2**31, 0, 2**31), np.array([0.1, 0.2, 0.3], np.float32)
+    assert order_by_score(group, score).tolist() == [1, 2, 0]
 
 
 def test_the_best_of_each_image_and_class_or_of_each_image():

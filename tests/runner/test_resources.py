@@ -19,7 +19,12 @@ from usbench.io.config import conf_dir
 from usbench.runner import machine
 from usbench.runner.launch import launch_run
 from usbench.runner.resolve import resolve_config
-from usbench.runner.resources import Resources, launcher_resources, reserve_slot
+from usbench.runner.resources import (
+    Resources,
+    launcher_resources,
+    reserve_slot,
+    visible_gpus,
+)
 
 CORES = machine.cores()
 FAR = {"remote": True, "per_gpu": 0}
@@ -170,3 +175,19 @@ def test_each_cell_s_process_sees_one_gpu(tmp_path, compose, monkeypatch):
             list(pool.map(lambda config: launch_run(config, False, per_gpu=2), configs)) == [1] * 4
         )
     assert sorted(path.read_text() for path in seen.iterdir()) == ["3", "3", "5", "5"]
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [
+        (" 1, 3", ["1", "3"]),
+        ("GPU-5c,MIG-7", ["GPU-5c", "MIG-7"]),
+        ("0,-1,2", ["0"]),  # CUDA stops there
+        ("0,,2", ["0"]),
+        ("-1", []),
+        ("", []),
+    ],
+)
+def test_the_gpus_are_those_that_cuda_shows(visible, expected, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert visible_gpus() == expected

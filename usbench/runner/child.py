@@ -130,6 +130,8 @@ def explain_failure(error: BaseException) -> str:
     """An error in one line, with what to do."""
     if isinstance(error, UsbenchError):
         return in_one_line(error)
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which isn't imported here
+        return "the GPU's memory is full; use a smaller batch, or recipe.micro_batch for the same steps"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}; {WRITE_ADVICE}"
     return f"{type(error).__name__}: {in_one_line(error)} (debug=true shows where)"

@@ -166,6 +166,8 @@ def build_model(config: RunConfig, journal: Journal) -> tuple[Model, Run]:
             f"device={config.device}: this torch ({torch.__version__}) can't use it; set device=cpu"
         )
     torch.set_num_threads(config.threads)
+    if config.device != "cpu":
+        torch.cuda.set_device(config.device)  # what takes the current GPU takes this one
     # fp32 is fp32 on a GPU too; torch's own default has TF32 in convolutions.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     view, node = config.view, config.model

@@ -83,11 +83,15 @@ def ray_resources(ray: Composed, cores: int) -> Resources:
 
 
 def visible_gpus() -> list[str]:
-    """The numbers of the GPUs that this process sees, as CUDA_VISIBLE_DEVICES takes them."""
+    """The numbers of the GPUs that this process sees, as CUDA_VISIBLE_DEVICES takes them.
+
+    CUDA stops reading that variable at the first entry that names no GPU.
+    """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return [str(n) for n in range(machine.count_gpus())]
-    return [number.strip() for number in visible.split(",") if number.strip()]
+    entries = (entry.strip() for entry in visible.split(","))
+    return list(itertools.takewhile(lambda entry: entry not in ("", "-1"), entries))
 
 
 @contextmanager
