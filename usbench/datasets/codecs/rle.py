@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-import faster_coco_eval.core.mask as mask
 import numpy as np
 from numpy.typing import NDArray
 
 
+def coco_mask() -> Any:
+    """The mask functions of faster-coco-eval, which loads OpenCV: not before one is needed."""
+    import faster_coco_eval.core.mask as mask
+
+    return mask
+
+
 def encode_rle(plane: NDArray[np.bool_]) -> str:
     """COCO's compressed run lengths, column by column, of a plane (H, W) bool."""
-    return _text(mask.encode(np.asfortranarray(plane, np.uint8)))
+    return _text(coco_mask().encode(np.asfortranarray(plane, np.uint8)))
 
 
 def decode_rle(counts: str, size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -47,13 +54,13 @@ def rle_overlap(
     """
     predicted = [{"size": list(size), "counts": counts} for counts in predictions]
     drawn = [{"size": list(size), "counts": counts} for counts in targets]
-    overlap = mask.iou(predicted, drawn, list(map(int, crowd)))
+    overlap = coco_mask().iou(predicted, drawn, list(map(int, crowd)))
     return np.asarray(overlap, np.float64).reshape(len(predictions), len(targets))
 
 
 def rle_area(counts: str, size: tuple[int, int]) -> int:
     """Pixels of compressed run lengths."""
-    return int(mask.area({"size": list(size), "counts": counts}))
+    return int(coco_mask().area({"size": list(size), "counts": counts}))
 
 
 def fill_polygon(polygon: Sequence[float], size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -63,7 +70,7 @@ def fill_polygon(polygon: Sequence[float], size: tuple[int, int]) -> NDArray[np.
     Its rule, pinned by the tests: pixel (row, column) covers column..column+1 × row..row+1 and is
     in where its centre is, to a fifth of a pixel; where the polygon crosses itself, even-odd.
     """
-    (runs,) = mask.frPyObjects([list(polygon)], *size)
+    (runs,) = coco_mask().frPyObjects([list(polygon)], *size)
     return decode_rle(_text(runs), size)
 
 

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from usbench.datasets.codecs import image, label_png
 from usbench.datasets.layouts.folders import FilePairs, require_target
@@ -28,9 +28,9 @@ def component_boxes(planes: NDArray[np.bool_], min_pixels: int) -> Boxes:
     boxes: list[tuple[int, int, int, int]] = []
     labels: list[int] = []
     for c, plane in enumerate(planes):
-        marked, _ = ndimage.label(plane, structure=EIGHT)
+        marked, _ = scipy.ndimage.label(plane, structure=EIGHT)
         sizes = np.bincount(marked.ravel())
-        for n, (rows, columns) in enumerate(ndimage.find_objects(marked), start=1):
+        for n, (rows, columns) in enumerate(scipy.ndimage.find_objects(marked), start=1):
             if sizes[n] >= min_pixels:
                 boxes.append((columns.start, rows.start, columns.stop, rows.stop))
                 labels.append(c)

@@ -15,8 +15,8 @@ from math import cos, pi, sin, sqrt
 from zlib import crc32
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import fft
 
 from usbench.types import Landmarks
 
@@ -125,12 +125,19 @@ class Frame:
             slope: rows down per column to the right.
         """
         height, width = self.size
-        padded = fft.next_fast_len(height, real=True), fft.next_fast_len(width, real=True)
+        padded = (
+            scipy.fft.next_fast_len(height, real=True),
+            scipy.fft.next_fast_len(width, real=True),
+        )
         white = self.draw.stream(name).standard_normal(padded, np.float32)
-        fy = fft.fftfreq(padded[0]).astype(np.float32)[:, None] * np.float32(down * self.scale[0])
-        fx = fft.rfftfreq(padded[1]).astype(np.float32)[None] * np.float32(across * self.scale[1])
+        fy = scipy.fft.fftfreq(padded[0]).astype(np.float32)[:, None] * np.float32(
+            down * self.scale[0]
+        )
+        fx = scipy.fft.rfftfreq(padded[1]).astype(np.float32)[None] * np.float32(
+            across * self.scale[1]
+        )
         transfer = np.exp(np.float32(-2 * pi**2) * fy**2) * np.exp(np.float32(-2 * pi**2) * fx**2)
-        smooth: Floats = fft.irfft2(fft.rfft2(white) * transfer, s=padded)
+        smooth: Floats = scipy.fft.irfft2(scipy.fft.rfft2(white) * transfer, s=padded)
         smooth = ((smooth - smooth.mean()) / smooth.std()).astype(np.float32)
         if slope == 0.0:
             return smooth[:height, :width]

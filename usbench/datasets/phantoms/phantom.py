@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import fft, ndimage
 
 from usbench.datasets.phantoms import scenes
 from usbench.datasets.phantoms.anatomy import Body, Draw, Floats
@@ -102,7 +102,7 @@ def simulate_speckle(
     height, width = echogenicity.shape
     # The filter by FFT is periodic: its wrap-around stays in the margin.
     margin = int(4 * max(lateral)) + 1
-    columns = fft.next_fast_len(width + 2 * margin)
+    columns = scipy.fft.next_fast_len(width + 2 * margin)
     field = np.empty((height, columns), np.complex64)
     field.real = rng.standard_normal(field.shape, np.float32)
     field.imag = rng.standard_normal(field.shape, np.float32)
@@ -112,13 +112,15 @@ def simulate_speckle(
         mode="edge",
     )
     sigma = np.linspace(lateral[0], lateral[1], height, dtype=np.float32)[:, None]
-    transfer = np.exp(-2 * (np.pi * sigma * fft.fftfreq(columns).astype(np.float32)) ** 2)
+    transfer = np.exp(-2 * (np.pi * sigma * scipy.fft.fftfreq(columns).astype(np.float32)) ** 2)
     transfer /= np.sqrt(np.mean(transfer**2, axis=1, keepdims=True))
-    field = fft.ifft(fft.fft(field, axis=1) * transfer, axis=1)[:, margin : margin + width]
+    field = scipy.fft.ifft(scipy.fft.fft(field, axis=1) * transfer, axis=1)[
+        :, margin : margin + width
+    ]
     taps = np.exp(-0.5 * (np.arange(-int(4 * axial) - 1, int(4 * axial) + 2) / axial) ** 2)
     taps /= np.sqrt(np.sum(taps**2))
-    real = ndimage.correlate1d(field.real, taps, axis=0, mode="reflect")
-    imaginary = ndimage.correlate1d(field.imag, taps, axis=0, mode="reflect")
+    real = scipy.ndimage.correlate1d(field.real, taps, axis=0, mode="reflect")
+    imaginary = scipy.ndimage.correlate1d(field.imag, taps, axis=0, mode="reflect")
     return np.asarray(np.hypot(real if coherent is None else real + coherent, imaginary))
 
 
@@ -131,7 +133,7 @@ def render_bmode(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
     """
     rows, columns = body.scale
     depth = np.arange(len(body.echo), dtype=np.float32)[:, None] / np.float32(rows)
-    loss = ndimage.gaussian_filter1d(body.loss, 3 * columns, axis=1) / np.float32(rows)
+    loss = scipy.ndimage.gaussian_filter1d(body.loss, 3 * columns, axis=1) / np.float32(rows)
     gain = body.gain * depth - (np.cumsum(loss, axis=0, dtype=np.float32) - loss)
     noise = 10 ** ((NOISE_DB + body.gain * (depth - depth[-1])) / 10) + 10 ** (HAZE_DB / 10)
     envelope = simulate_speckle(
@@ -143,7 +145,9 @@ def render_bmode(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
     )
     image = compress(envelope, body.smooth * columns)
     if body.beams is not None:
-        swept = ndimage.map_coordinates(image, body.beams, np.float32, order=1, mode="nearest")
+        swept = scipy.ndimage.map_coordinates(
+            image, body.beams, np.float32, order=1, mode="nearest"
+        )
         image = (swept + np.float32(0.5)).astype(np.uint8)
     return image if body.view is None else np.where(body.view, image, np.uint8(0))
 
@@ -154,7 +158,7 @@ def compress(envelope: Floats, smooth: float = 0.0) -> NDArray[np.uint8]:
     `smooth` is the standard deviation, in px, of the display filter over the logarithmic levels.
     """
     level: Floats = 20 * np.log10(np.maximum(envelope, np.float32(1e-6)))
-    level = (ndimage.gaussian_filter(level, smooth) - WHITE_DB) / DYNAMIC_RANGE_DB
+    level = (scipy.ndimage.gaussian_filter(level, smooth) - WHITE_DB) / DYNAMIC_RANGE_DB
     return np.asarray(np.clip(255 * (1 + level) + 0.5, 0, 255), np.uint8)
 
 
@@ -183,7 +187,9 @@ def _boxes(planes: NDArray[np.bool_], scene: str) -> Boxes:
     labels: list[int] = []
     for label, name in enumerate(CLASSES[scene]["detect"]):
         plane = planes[CLASSES[scene]["segment"].index(name)]
-        for rows, columns in ndimage.find_objects(ndimage.label(plane, np.ones((3, 3)))[0]):
+        for rows, columns in scipy.ndimage.find_objects(
+            scipy.ndimage.label(plane, np.ones((3, 3)))[0]
+        ):
             corners.append((columns.start, rows.start, columns.stop, rows.stop))
             labels.append(label)
     return Boxes(np.array(corners, np.float32).reshape(-1, 4), np.array(labels, np.int64))

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 
 from usbench.io.files import replacing
 from usbench.results.gallery.cases import (
@@ -113,7 +113,7 @@ def tint_masks(
     for plane, colour in zip(planes, colours, strict=True):
         picture[plane] = (1 - TINT) * picture[plane] + TINT * np.array(colour)
     for plane, colour in reversed(list(zip(planes, colours, strict=True))):
-        picture[plane & ~ndimage.binary_erosion(plane)] = colour
+        picture[plane & ~scipy.ndimage.binary_erosion(plane)] = colour
     return picture.round().astype(np.uint8)
 
 

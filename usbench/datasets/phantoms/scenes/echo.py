@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from usbench.datasets.phantoms.anatomy import Body, Draw, Floats, Frame, paint, scan, tissue
 from usbench.datasets.phantoms.scenes.apical import APICAL, apical
@@ -146,7 +146,7 @@ def distance(outline: Line, x: Floats, y: Floats) -> Floats:
     turns = (np.arctan2(dy, dx) + np.float32(np.pi)) * np.float32(ANGLES / (2 * np.pi))
     at = turns.astype(np.int32) % ANGLES
     # Beyond a pointed end the slant says too little.
-    tip = ndimage.maximum_filter1d(radius, ANGLES // 24, mode="wrap")
+    tip = scipy.ndimage.maximum_filter1d(radius, ANGLES // 24, mode="wrap")
     depth = np.hypot(dx, dy)
     result: Floats = (depth - radius.astype(np.float32)[at]) * slant.astype(np.float32)[at]
     np.maximum(result, depth - tip.astype(np.float32)[at], out=result)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from math import cos, pi, sin
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from usbench.datasets.phantoms.anatomy import Body, Draw, Floats, Frame, Plane, paint, scan, tissue
 
@@ -50,7 +50,7 @@ def kidney(draw: Draw, size: tuple[int, int]) -> Body:
     body = _shadow(frame, scan(frame, _parenchyma(frame, body, organ), -4), angle)
     view = (depth > 0) & (depth < REACH - FACE) & (np.abs(angle) < ASPECT)
     # Coarse pixels may close holes, which a polygon can't say.
-    planes = np.stack(list(map(ndimage.binary_fill_holes, body.planes & view)))
+    planes = np.stack(list(map(scipy.ndimage.binary_fill_holes, body.planes & view)))
     pitch = draw.choose("depth", 0.36, 0.44)
     return replace(
         body,
