@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers.paths import ROOT
-from usbench.cli import score
+from usbench.cli import score, score_work
 from usbench.datasets.codecs import label_png
 
 
@@ -281,7 +281,7 @@ def test_yolo_folders_score_as_the_same_boxes_in_px(boxes, tmp_path):
         "lesion"
     ]
     assert not [
-        name for name in report["scores"] if name.endswith(score.BY_AREA)
+        name for name in report["scores"] if name.endswith(score_work.BY_AREA)
     ]  # no px, no areas
 
 
