@@ -7,7 +7,8 @@ Ours is run as `python -m usbench` runs it, into a temporary folder, with all th
 (decoding, validation, checkpoints). The plain loop is what one writes first for such data: smp's
 U-Net with a ResNet-18 from scratch at 256×256, batch 8, torchvision's flip, affine and colour
 jitter, gamma, cross entropy plus Dice, AdamW with a one-cycle rate, bf16 where the processor can.
-It trains on the same images for as many epochs as take our seconds (its pace is measured first).
+It trains on the same images for as many epochs as take our seconds; its pace is measured right
+before, and a run in which it had much less or much more time isn't recorded.
 Both are scored on the same test images under the same protocol, one after the other, with the same
 threads and the same settings of the allocator, once per seed; the scores are means over the seeds.
 """
@@ -54,6 +55,7 @@ from usbench.types import Masks
 
 PEERS = ("torchvision", "segmentation-models-pytorch")
 SIDE, BATCH, RATE, EPOCHS = 256, 8, 2e-3, 60  # EPOCHS: at most, as ours
+EQUAL = (0.85, 1.15)  # the plain loop's training time as a share of ours
 Scores = dict[str, float | None]  # test Dice per class, and their mean
 
 
@@ -193,19 +195,25 @@ def compare(options: Options) -> None:
     device, n_classes = config.device, len(dataset.classes)
     bf16 = machine.resolve_precision("auto", device) == "bf16"
     train_loop = partial(train_plainly, dataset.samples("train"), n_classes)
-    # The pace, by trainings that are discarded: the first epoch has a start to pay for.
-    one_epoch, _ = time_call(train_loop, 1, 0, device, bf16)
-    two_epochs, _ = time_call(train_loop, 2, 0, device, bf16)
     loop = "a plain PyTorch loop"
     runs: dict[str, list[tuple[float, Scores]]] = {"usbench": [], loop: []}
     for seed in options.seeds:
         seconds, result = run_usbench([*overrides, f"seed={seed}"])
+        # Its pace, by trainings that are discarded: the first epoch has a start to pay for.
+        one_epoch, _ = time_call(train_loop, 1, 0, device, bf16)
+        two_epochs, _ = time_call(train_loop, 2, 0, device, bf16)
         epochs = max(1, min(EPOCHS, math.ceil(seconds / (two_epochs - one_epoch))))
         plain_seconds, net = time_call(train_loop, epochs, seed, device, bf16)
         scores = score_network(net, dataset.samples("test"), config.metric, device)
         runs["usbench"].append((seconds, dice_values(result.protocol)))
         runs[loop].append((plain_seconds, scores))
     show(runs, config)
+    ours_s, plain_s = (sum(took for took, _ in by_seed) for by_seed in runs.values())
+    if not EQUAL[0] <= plain_s / ours_s <= EQUAL[1]:
+        raise RunError(
+            f"expected equal training times, got {plain_s / ours_s:.2f} of ours for the plain "
+            "loop: was the machine busy? measure again"
+        )
     ratios = []
     for label in runs["usbench"][0][1]:
         ours, plain = (mean_score(by_seed, label) for by_seed in runs.values())
