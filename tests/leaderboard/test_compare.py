@@ -235,7 +235,7 @@ SETTINGS = [  # series, epochs, seed, recipe
 @pytest.fixture
 def variants(tmp_path):
     """Paths of results of one model: two seeds, other epochs, another recipe."""
-    (path,) = (ROOT / "results").glob("usgra/segment/unet-s0-*.json")
+    path = min((ROOT / "results").glob("usgra/segment/unet-s0-*.json"))
     original, cases, paths = load_result(path), stored_cases(path), []
     for place, (series, epochs, seed, recipe) in enumerate(SETTINGS):
         model = {**original.config["model"], "recipe": {"epochs": epochs}}
