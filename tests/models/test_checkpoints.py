@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from usbench.models import checkpoints
 from usbench.models.checkpoints import Checkpoints, list_checkpoints, load_file
 
 
 @pytest.fixture
 def clock(monkeypatch) -> list[float]:
-    """A clock that stands still, and moves by .2 s while a file is written."""
-    now = [100.0]
+    """A clock that stands still, and moves by .2 s while torch writes a file."""
+    now, save = [100.0], torch.save
 
-    def write(path, content) -> None:
+    def save_slowly(*arguments) -> None:
         now[0] += 0.2
-        path.touch()
+        save(*arguments)
 
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    monkeypatch.setattr(checkpoints, "save_file", write)
+    monkeypatch.setattr("torch.save", save_slowly)
     return now
 
 

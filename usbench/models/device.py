@@ -1,4 +1,4 @@
-"""Getting figures from the CPU onto a GPU without waiting for what it is doing.
+"""Copy tensors from the CPU to a GPU without waiting for what it is doing.
 
 A plain copy from pageable memory waits for the device; a pinned one doesn't. On a CPU nothing
 happens here.
@@ -15,12 +15,12 @@ from torch import Tensor
 CUDA_BATCH = 64  # images that a GPU validates and predicts together, at least
 
 
-def send(figures: Tensor, device: torch.device | str) -> Tensor:
+def send(tensor: Tensor, device: torch.device | str) -> Tensor:
     """The same tensor on a device; the copy is under way when this returns."""
     target = torch.device(device)
-    if target.type == "cpu" or figures.device.type != "cpu":
-        return figures.to(target)
-    return figures.pin_memory().to(target, non_blocking=True)
+    if target.type == "cpu" or tensor.device.type != "cpu":
+        return tensor.to(target)
+    return tensor.pin_memory().to(target, non_blocking=True)
 
 
 def constant(values: Sequence[float], like: Tensor) -> Tensor:

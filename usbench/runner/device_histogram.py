@@ -1,4 +1,4 @@
-"""Histograms of probabilities on a GPU, which takes a hundredth of the CPU's time for them."""
+"""Histograms of probabilities, computed on the run's device."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The nets of ultralytics, trained by its own trainer: YOLO, RT-DETR, and YOLO for points.
 
-Validation is the run's selection rule on what `predict` would give, to the last bits: it predicts
-several images together. Checkpoints are exact (fp32 weights, their moving average, the optimiser)
+Validation is the run's selection rule on what `predict` would give, up to rounding, since it
+predicts several images together. Checkpoints are exact (fp32 weights, their moving average, the optimiser)
 and each epoch has a seed of its own, so that a resumed run ends as an uninterrupted one.
 """
 
