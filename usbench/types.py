@@ -183,6 +183,7 @@ class Record:
     mm_per_px: tuple[float, float] | None = None  # (row, column); None where unknown
     # what the release says about the image, such as its view
     attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    folds: tuple[Split, ...] = ()  # its split in each fold of the release's own, if it has folds
 
 
 @dataclass(frozen=True)
@@ -229,6 +230,10 @@ class Layout:
     def oddities(self) -> dict[str, int]:
         """Count what was read otherwise than written, by description."""
         return {}
+
+    def notes(self, root: Path) -> list[str]:
+        """Say what a reader of scores must know of this copy, such as that it isn't the release."""
+        return []
 
 
 # (target, prediction) pairs → a figure

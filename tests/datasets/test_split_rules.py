@@ -153,3 +153,55 @@ def test_a_group_on_two_sides_of_a_split_of_ours():
         require_separate_groups(divided, SplitConfig("", shares=SHARES), None, "toy")
     # the release's own test split is taken as it is
     require_separate_groups(divided, SplitConfig("", val_share=0.1), None, "toy")
+
+
+# ---- a release's own folds, and the authors' test groups
+
+FOLDED = [
+    replace(
+        record(n, f"g{n // 2}"),
+        folds=tuple(
+            "test" if n // 2 == fold else "val" if n // 2 == (fold + 1) % 3 else "train"
+            for fold in range(3)
+        ),
+    )
+    for n in range(6)
+]
+RELEASED = SplitConfig("", folds=3, released_folds=True)
+
+
+@pytest.mark.parametrize("fold", [0, 1, 2])
+def test_a_released_fold_is_taken_as_it_is(fold):
+    parts = assign_splits(FOLDED, RELEASED, fold, "x")
+    assert [part.split for part in parts] == [one.folds[fold] for one in FOLDED]
+
+
+def test_no_fold_is_the_first_of_the_release_s():
+    assert assign_splits(FOLDED, RELEASED, None, "x") == assign_splits(FOLDED, RELEASED, 0, "x")
+
+
+def test_a_released_fold_that_is_not_there_is_refused():
+    with pytest.raises(ConfigError, match="fold=3: expected 0 to 2"):
+        assign_splits(FOLDED, RELEASED, 3, "x")
+
+
+def test_a_released_fold_may_share_groups_and_ours_may_not():
+    shared = {"train": [record(0, "a")], "val": [record(1, "a")], "test": [record(2, "b")]}
+    require_separate_groups(shared, RELEASED, 0, "x")
+    with pytest.raises(DataError, match="got 'a' in train and val"):
+        require_separate_groups(shared, SplitConfig("", folds=3), 0, "x")
+
+
+def test_the_named_groups_test_and_validation_is_taken_from_the_others():
+    split = SplitConfig("", test_groups=("g0", "g3"), val_share=0.25)
+    parts = assign_splits(PAIRS, split, None, "x")
+    tested = {part.group for part in parts if part.split == "test"}
+    chosen = {part.group for part in parts if part.split == "val"}
+    assert tested == {"g0", "g3"} and counts(parts) == {"test": 4, "val": 20, "train": 56}
+    assert not chosen & {part.group for part in parts if part.split == "train"}
+
+
+def test_a_test_group_that_is_not_there_is_refused():
+    split = SplitConfig("", test_groups=("g0", "nobody"))
+    with pytest.raises(DataError, match=r"split\.test_groups in the release, found no 'nobody'"):
+        assign_splits(PAIRS, split, None, "x")

@@ -75,8 +75,9 @@ def small_phantom(node: dict[str, Any], task: Task, root: Path) -> Written:
     if dataset.split.gap is not None:  # a small series has few images to lose
         dataset = replace(dataset, split=replace(dataset.split, gap=1))
     spec = source.phantom_spec(dataset)
-    named = dataset.with_classes(task, CLASSES[spec.scene][task])
+    classes = dataset.views[task].classes or CLASSES[spec.scene][task]
+    named = dataset.with_classes(task, classes)
     layout = source.build_layout(named, task, phantom=True)
     spec = replace(spec, size=SIZE, counts={split: COUNTS[split] for split in spec.counts})
-    drawn = list(phantom.draw_samples(spec, layout.written_as or task))
+    drawn = list(phantom.draw_samples(spec, layout.written_as or task, classes))
     return Written(dataset, task, layout, root, drawn, layout.write(root, drawn))

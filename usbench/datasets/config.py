@@ -19,6 +19,10 @@ LONGEST_NAME = 100  # letters: it becomes part of a file's name
 NAME = re.compile(rf"[^\W_][\w.+-]{{0,{LONGEST_NAME - 1}}}")
 MOST_CLASSES = 255  # that a mask of one byte a pixel holds beside the background
 REDISTRIBUTE = ("none", "labels", "images")  # what of a release may be shown to others
+PHANTOM_SHARES = {"val": 0.2, "test": 0.2}  # of a phantom whose release has groups that test
+PHANTOM_GAP = 4  # images dropped where two splits of a phantom meet, at most
+GROUPS = ("patient", "exam", "animal", "volunteer", "video", "unknown")  # what a group may be
+CERTAINTIES = ("high", "medium", "low")  # how sure a release's format is
 NOT_OURS = ("published", "published_protocols")  # the leaderboard reads these from the YAML itself
 
 
@@ -34,6 +38,9 @@ class SplitConfig:
     stratify: str | None = None  # an attribute of the records
     near_duplicates: tuple[tuple[str, ...], ...] = ()  # ids that form one group
     test_only: bool = False  # every image tests
+    test_groups: tuple[str, ...] = ()  # groups that test; the others train
+    # Whether `folds` are the release's own. They then decide every run: fold=null is fold 0.
+    released_folds: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,13 @@ class DatasetConfig:
     citation: str | None = None  # of the release
     attribution: str | None = None  # that published pictures carry
     root: str | None = None  # the folder of this one release, instead of <data>/<name>
+    groups: str | None = None  # what a group is, a word of GROUPS
     unknown_groups: str | None = None  # why intervals are too narrow
+    # How sure the release's format is, a word of CERTAINTIES: high: its own files, or two readers.
+    certainty: str | None = None
+    files_read: bool = False  # whether usbench has read the release's own images
+    unverified: tuple[str, ...] = ()  # what of this file nobody could verify
+    overlaps: Mapping[str, str] = field(default_factory=dict)  # dataset → images that both have
     leakage: LeakageConfig | None = None  # test images that show what a training image shows
     published_counts: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # of images
     recipes: Mapping[str, str] = field(default_factory=dict)  # model → its paper's recipe
@@ -102,6 +115,10 @@ class DatasetConfig:
         if not isinstance(config.views, Mapping):
             raise ConfigError(f"{where}: expected views by task, got {config.views!r}")
         check_name(config)
+        for key, words in (("groups", GROUPS), ("certainty", CERTAINTIES)):
+            value = getattr(config, key)
+            if value is not None and value not in words:
+                raise ConfigError(f"{where}: {key}: expected {', '.join(words)}, got {value!r}")
         views = {
             task: read_config(ViewConfig, view, f"{where}: views.{task}")
             for task, view in config.views.items()
@@ -127,8 +144,15 @@ class DatasetConfig:
         return {**stated_fields(replace(self, options={})), **self.options}
 
     def without_release(self) -> DatasetConfig:
-        """The dataset without what holds for the real images only: leakage, near-duplicates."""
-        return replace(self, leakage=None, split=replace(self.split, near_duplicates=()))
+        """The dataset without what holds for the real images only: leakage, near-duplicates, groups
+        that test, and a gap that would take most of a phantom's few images.
+        """
+        split = replace(self.split, near_duplicates=())
+        if split.gap is not None:
+            split = replace(split, gap=min(split.gap, PHANTOM_GAP))
+        if split.test_groups:
+            split = replace(split, test_groups=(), val_share=None, shares=PHANTOM_SHARES)
+        return replace(self, leakage=None, split=split)
 
     def with_classes(self, task: Task, classes: Iterable[str]) -> DatasetConfig:
         """The dataset with the classes that the release names, where the YAML leaves them to it."""

@@ -47,6 +47,8 @@ def assign_splits(
             `gap`, of contiguous runs of the order of id instead.
         val_share: what is taken from the release's own train.
         folds: how many there are; a fold replaces all of these.
+        released_folds: the folds are the release's own.
+        test_groups: these groups test, the others train; `val_share` is taken from them.
         test_only: every image tests.
 
     Args:
@@ -56,6 +58,8 @@ def assign_splits(
         name: of the dataset, which also salts the hash.
     """
     shares, gap, folds = split.shares, split.gap, split.folds
+    if split.released_folds and folds:
+        return take_released_fold(records, folds, fold or 0)
     if fold is not None:
         if not folds:
             raise ConfigError(f"fold={fold}: {name} has a fixed split and no folds; leave fold out")
@@ -66,6 +70,8 @@ def assign_splits(
         )
     if split.test_only:
         return [replace(record, split="test") for record in records]
+    if split.test_groups:
+        records = split_off_groups(records, split.test_groups, name)
     if shares:
         require_shares(shares, records, name)
         return (
@@ -74,6 +80,30 @@ def assign_splits(
             else split_runs(records, runs_by_shares(shares), gap)
         )
     return hold_out(records, split.val_share, name) if split.val_share else records
+
+
+def take_released_fold(records: Sequence[Record], folds: int, fold: int) -> list[Record]:
+    """Give each record its split of one of the release's own folds."""
+    if not 0 <= fold < folds:
+        raise ConfigError(f"fold={fold}: expected 0 to {folds - 1}")
+    return [replace(record, split=record.folds[fold]) for record in records]
+
+
+def split_off_groups(records: Sequence[Record], tested: Sequence[str], name: str) -> list[Record]:
+    """Let these groups test and the others train.
+
+    Raises:
+        DataError: the release doesn't have one of the groups.
+    """
+    unknown = sorted(set(tested) - {record.group for record in records})
+    if unknown:
+        raise DataError(
+            f"{name}: expected the groups of split.test_groups in the release, found no "
+            f"{unknown[0]!r} ({len(unknown)} such groups)"
+        )
+    return [
+        replace(record, split="test" if record.group in tested else "train") for record in records
+    ]
 
 
 def require_shares(shares: Mapping[str, float], records: Sequence[Record], name: str) -> None:
@@ -104,6 +134,8 @@ def require_separate_groups(
     A released split is taken as it is.
     """
     sides = list(itertools.combinations(SPLITS, 2))
+    if split.released_folds:
+        return
     if fold is None and not split.shares:
         sides = [("train", "val")] if split.val_share else []
     for first, second in sides:

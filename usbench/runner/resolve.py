@@ -12,6 +12,7 @@ from usbench.datasets.dataset import Dataset, file_fingerprint
 from usbench.datasets.sizes import fit_size
 from usbench.errors import ConfigError, UnsuitableError, did_you_mean
 from usbench.io.config import Composed
+from usbench.io.cores import count_cores
 from usbench.models import CACHE_VERSION, weights
 from usbench.models.recipe_keys import FOR_PEOPLE, show
 from usbench.results.result import Tuned
@@ -82,7 +83,7 @@ def resolve_config(
         seed=whole_number(composed, "seed"),
         device=device,
         precision=resolve_precision(composed, device),
-        threads=machine.cores() if threads is None else whole_number(composed, "threads"),
+        threads=count_cores() if threads is None else whole_number(composed, "threads"),
         phantom=phantom,
         root=root,
         runs=runs,
@@ -125,8 +126,14 @@ def folder(composed: Composed, key: str) -> Path:
 
 
 def resolve_fold(composed: Composed, dataset: DatasetConfig) -> int | None:
-    """The fold's number, None for the fixed split. Raises ConfigError for a fold that isn't."""
+    """The fold's number, None for the fixed split; where the release has folds, 0 for none named.
+
+    Raises:
+        ConfigError: a fold that isn't.
+    """
     fold, folds = composed["fold"], dataset.split.folds
+    if fold is None and dataset.split.released_folds:
+        return 0
     if fold is None:
         return None
     if not folds:

@@ -1,5 +1,5 @@
-"""Pictures: PNG, JPEG and BMP files ↔ (H, W) uint8 luma, and the checks that every picture file
-passes.
+"""Pictures: PNG, JPEG, BMP and TIFF files, and volumes of one slice ↔ (H, W) uint8 luma, and the
+checks that every picture file passes.
 
 Pillow pads a cut-off PNG when a global flag says so, accepts one whose end is missing, and turns
 16-bit colour silently into 8-bit: so a PNG's chunks, checksums and bit depth are looked at here
@@ -21,10 +21,19 @@ from PIL.Image import (
     open as open_image,  # bound here: ultralytics puts one of its own in Image's place
 )
 
+from usbench.datasets.codecs import volumes
 from usbench.errors import DataError, in_one_line
 from usbench.io.files import replacing
 
-FORMATS = ("PNG", "JPEG", "BMP")
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
+SUFFIXES = {
+    "png": "PNG",
+    "jpg": "JPEG",
+    "jpeg": "JPEG",
+    "bmp": "BMP",
+    "tif": "TIFF",
+    "tiff": "TIFF",
+}
 GREY_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
 # 8192 × 8192: beyond it a header is taken for damage, before memory is asked for.
 MOST_PIXELS = 2**26
@@ -65,8 +74,35 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: a missing, damaged or 16-bit file and for one that is no picture.
     """
+    if volumes.is_volume(path):
+        return volumes.read_pixels(path)
     picture, _ = decode_image(path, "an 8-bit grey or colour picture", GREY_MODES)
     return np.array(picture.convert("L"))
+
+
+def write_picture(
+    path: Path, image: NDArray[np.uint8], mm_per_px: tuple[float, float] | None = None
+) -> None:
+    """Write (H, W) uint8 in the format of the path's suffix; JPEG loses a few grey levels.
+
+    Args:
+        path: its suffix names the format.
+        image: the pixels.
+        mm_per_px: (row, column), for a format that keeps it.
+
+    Raises:
+        ValueError: another type, or a suffix that no format has.
+        RunError: the disk refuses.
+    """
+    if volumes.is_volume(path):
+        volumes.write_pixels(path, image, mm_per_px)
+        return
+    kind = SUFFIXES.get(path.suffix.lower().removeprefix("."))
+    if kind is None:
+        raise ValueError(f"{path.name}: no picture format has this suffix")
+    picture = _grey_picture(image)
+    with replacing(path) as part:
+        picture.save(part, format=kind, **({"quality": 95} if kind == "JPEG" else {}))
 
 
 def write_grey(path: Path, image: NDArray[np.uint8]) -> None:
@@ -102,6 +138,10 @@ def read_size(path: Path) -> tuple[int, int]:
         DataError: a missing file or one that is no picture.
     """
     expected = "a picture"
+    if volumes.is_volume(path):
+        (height, width), _ = volumes.read_header(path)
+        _require_sane(path, expected, width, height)
+        return height, width
     try:
         with open_image(path, formats=FORMATS) as picture:
             width, height = picture.size
@@ -139,6 +179,9 @@ def decode_image(
                 raise ImageError(
                     path, expected, "got more than 8 bits a channel; convert it to 8 bits"
                 )
+            frames = getattr(picture, "n_frames", 1) if picture.format == "TIFF" else 1
+            if frames > 1:
+                raise ImageError(path, expected, f"got {frames} frames; save each as a file")
             if picture.mode not in modes:
                 raise ImageError(
                     path, expected, f"got a file of mode {picture.mode}; convert or replace it"

@@ -6,6 +6,7 @@ stores, also where it stores fewer than 8 bits (Pillow stretches those to 0..255
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,33 @@ def read_label_png(path: Path, classes: int) -> Index:
             f"{counts[value]} pixels; correct it or the class list"
         )
     return index
+
+
+def require_values(
+    path: Path, index: Index, values: Mapping[str, int], setting: str = "its values"
+) -> None:
+    """Raise DataError for values that are neither background nor a class.
+
+    Args:
+        path: the mask, for the error.
+        index: (H, W) uint8, its values.
+        values: class → value.
+        setting: what else may be wrong, for the error.
+    """
+    counts = np.bincount(index.ravel(), minlength=256)
+    counts[[0, *values.values()]] = 0
+    foreign = np.flatnonzero(counts)
+    if not len(foreign):
+        return
+    expected = ", ".join(f"{value} {name}" for name, value in values.items())
+    got = (
+        f"value {foreign[0]} in {counts[foreign[0]]} pixels; correct the mask or {setting}"
+        if len(foreign) <= 8
+        else f"{len(foreign)} other values ({', '.join(map(str, foreign[:3]))} …): the grey of an "
+        "anti-aliased, resized or photographic mask; save it with class values only, without "
+        "smoothing"
+    )
+    raise DataError(f"{path}: expected 0 background, {expected}, got {got}")
 
 
 def write_label_png(path: Path, index: Index) -> None:

@@ -14,18 +14,10 @@ image runs.
 
 from __future__ import annotations
 
-import datetime
-import io
 import itertools
 import re
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from xml.etree.ElementTree import ParseError
-
-import openpyxl
-from openpyxl.utils.exceptions import InvalidFileException
 
 from usbench.datasets.codecs.readers import (
     find_delimiter,
@@ -33,30 +25,15 @@ from usbench.datasets.codecs.readers import (
     read_text,
     require_columns,
 )
-from usbench.errors import DataError, in_one_line
-from usbench.io.files import replacing, write_atomically
+from usbench.datasets.codecs.workbooks import read_workbook, write_workbook
+from usbench.errors import DataError
+from usbench.io.files import write_atomically
 
 UNITY_COLUMNS = ("FileHash", "PhysicalDeltaX", "PhysicalDeltaY")
 KIDNEY_COLUMNS = ("Filename", "Physical Delta X", "Physical Delta Y")
 # cm per px: images are hundreds of pixels high and a few tens of cm deep; 1 itself is how the
 # kidney table says "missing"
 LARGEST_CM = 1.0
-# What openpyxl lets through.
-WORKBOOK_ERRORS = (
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    RuntimeError,
-    ArithmeticError,
-    zipfile.BadZipFile,
-    zlib.error,
-    ParseError,
-    InvalidFileException,
-)
-CREATED = datetime.datetime(2000, 1, 1)
 _NUMBER = re.compile(r"(?=.*\d)\d{0,9}(\.\d{0,60})?([eE]-?\d{1,2})?", re.ASCII)
 
 Spacing = tuple[float, float]  # (row, column) mm per px
@@ -100,15 +77,7 @@ def read_transducers(path: Path) -> dict[str, Spacing | None]:
         DataError: a file that is no such table, a missing column and a file name that comes twice.
     """
     expected = "the transducer table (.xlsx)"
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        rows = list(book.worksheets[0].iter_rows(values_only=True))
-        book.close()
-    except WORKBOOK_ERRORS as error:
-        raise DataError(
-            f"{path}: expected {expected}, got a file that can't be read "
-            f"({in_one_line(error)[:80]}); fetch it again"
-        ) from error
+    rows = read_workbook(path, expected)
     names = [str(cell).strip() for cell in rows[0]] if rows else []
     require_columns(path, names, KIDNEY_COLUMNS, expected)
     spacings: dict[str, Spacing | None] = {}
@@ -127,26 +96,11 @@ def read_transducers(path: Path) -> dict[str, Spacing | None]:
 
 def write_transducers(path: Path, spacings: Mapping[str, Spacing | None]) -> None:
     """Write a table; the same spacings give the same bytes."""
-    book = openpyxl.Workbook()
-    book.properties.created = CREATED
-    rows = book.worksheets[0]
-    rows.append(KIDNEY_COLUMNS)
+    rows: list[Sequence[object]] = [KIDNEY_COLUMNS]
     for name, spacing in spacings.items():
         row, column = spacing or (10, 10)
         rows.append([name, column / 10, row / 10])
-    packed = io.BytesIO()
-    book.save(packed)
-    with (
-        replacing(path) as part,
-        zipfile.ZipFile(part, "w") as file,
-        zipfile.ZipFile(packed) as dated,
-    ):
-        # Openpyxl stamps the time into the archive and into one of its parts.
-        for entry in sorted(dated.namelist()):
-            content = re.sub(
-                rb"(<dcterms:modified[^>]*>)[^<]*", rb"\g<1>2000-01-01T00:00:00Z", dated.read(entry)
-            )
-            file.writestr(zipfile.ZipInfo(entry), content, zipfile.ZIP_DEFLATED)
+    write_workbook(path, rows)
 
 
 def _parse_cm(text: str) -> float | None:

@@ -1,4 +1,4 @@
-"""Text, JSON and CSV files as people and spreadsheets save them, and the checks that their values
+"""Text, JSON, XML and CSV files as people and spreadsheets save them, and the checks that their values
 pass; what can't be read is a DataError.
 """
 
@@ -9,6 +9,7 @@ import io
 import json
 import math
 import re
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -76,6 +77,32 @@ def read_json(
         return json.loads(path.read_bytes(), object_pairs_hook=make_object)
     except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, expected, error, advice) from error
+
+
+def read_xml(path: Path, expected: str, tag: str) -> ET.Element:
+    """Read an XML file; return its root.
+
+    Args:
+        path: the file.
+        expected: what it should hold, for the error.
+        tag: of its root.
+
+    Raises:
+        DataError: the file is missing, cut off or damaged, has another root, or a DOCTYPE, which
+            is never expanded.
+    """
+    text = read_text(path, expected)
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise DataError(f"{path}: expected {expected}, got a DOCTYPE or entity; remove it")
+    try:
+        root = ET.fromstring(text)
+    except (ValueError, ET.ParseError) as error:
+        raise _unreadable(path, expected, error, "fetch it again") from error
+    if root.tag != tag:
+        raise DataError(
+            f"{path}: expected {expected}, got <{root.tag}> for <{tag}>; replace the file"
+        )
+    return root
 
 
 def find_delimiter(text: str) -> str:

@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from usbench.datasets.codecs.readers import read_text, require
-from usbench.errors import DataError
+from usbench.datasets.codecs.readers import read_xml, require
 from usbench.io.files import write_atomically
 from usbench.types import Boxes
 
@@ -35,7 +34,7 @@ def read_voc(path: Path, classes: Sequence[str]) -> tuple[Boxes, tuple[int, int]
             is no number; for a missing <size>; for a cut-off file and one with a DOCTYPE (never
             expanded); the message names the object.
     """
-    root = _parse(path)
+    root = read_xml(path, "a Pascal VOC XML", "annotation")
     size = _length(path, root, "height"), _length(path, root, "width")
     corners, labels = [], []
     for number, element in enumerate(root.findall("object"), start=1):
@@ -86,24 +85,6 @@ def write_voc(
         _fill(ET.SubElement(element, "bndbox"), dict(zip(CORNERS, texts, strict=True)))
     ET.indent(root, "\t")
     write_atomically(path, ET.tostring(root, encoding="unicode") + "\n")
-
-
-def _parse(path: Path) -> ET.Element:
-    expected = "a Pascal VOC XML"
-    text = read_text(path, expected)
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise DataError(f"{path}: expected {expected}, got a DOCTYPE or entity; remove it")
-    try:
-        root = ET.fromstring(text)
-    except (ValueError, ET.ParseError) as error:
-        raise DataError(
-            f"{path}: expected {expected}, got a file cut off or damaged ({error}); fetch it again"
-        ) from error
-    if root.tag != "annotation":
-        raise DataError(
-            f"{path}: expected {expected}, got <{root.tag}> for <annotation>; replace the file"
-        )
-    return root
 
 
 def _length(path: Path, root: ET.Element, name: str) -> int:

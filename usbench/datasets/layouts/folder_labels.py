@@ -127,7 +127,9 @@ class _MaskFiles:
         values = self._values_of(classes)
         index = label_png.read_label_png(label, 255)
         image.require_size(label, index.shape, picture)
-        _require_values(label, index, values, classes)
+        label_png.require_values(
+            label, index, dict(zip(classes, values.tolist(), strict=True)), "dataset.values"
+        )
         planes = np.equal(index, values[:, None, None])
         return Masks(planes) if self.task == "segment" else component_boxes(planes, self.min_pixels)
 
@@ -340,23 +342,3 @@ def _find_owner(stem: str, images: Mapping[str, Path]) -> str | None:
         if mark in SEPARATORS and stem[:n].rstrip() in images:
             return stem[:n].rstrip()
     return None
-
-
-def _require_values(
-    label: Path, index: label_png.Index, values: NDArray[np.uint8], classes: Sequence[str]
-) -> None:
-    """DataError for values that are neither background nor a class."""
-    counts = np.bincount(index.ravel(), minlength=256)
-    counts[[0, *values]] = 0
-    foreign = np.flatnonzero(counts)
-    if not len(foreign):
-        return
-    expected = ", ".join(map("{} {}".format, values.tolist(), classes))
-    got = (
-        f"value {foreign[0]} in {counts[foreign[0]]} pixels; correct the mask or dataset.values"
-        if len(foreign) <= 8
-        else f"{len(foreign)} other values ({', '.join(map(str, foreign[:3]))} …): the grey of an "
-        "anti-aliased, resized or photographic mask; save it with class values only, without "
-        "smoothing"
-    )
-    raise DataError(f"{label}: expected 0 background, {expected}, got {got}")
