@@ -60,7 +60,8 @@ def write_views(
     counts: dict[Task, dict[str, int]] = {}
     for task, layout in layouts.items():
         if not is_written(layout, folder):
-            drawn = phantom.draw_samples(spec, layout.written_as or task)
+            classes = dataset.views[task].classes
+            drawn = phantom.draw_samples(spec, layout.written_as or task, classes)
             title, total = f"{dataset.name} {task}", sum(spec.counts.values())
             layout.write(folder, console.track(drawn, title, total))
         images = Counter(str(record.split) for record in layout.index(folder))

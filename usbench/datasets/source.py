@@ -156,7 +156,8 @@ def write_phantom(dataset: DatasetConfig, task: Task, folder: Path) -> None:
     say(f"writing a phantom of {dataset.name} ({task}, {images} images) in its release's format")
     try:
         folder.mkdir(parents=True)
-        samples = phantom.draw_samples(spec, layout.written_as or task)
+        classes = dataset.views[task].classes
+        samples = phantom.draw_samples(spec, layout.written_as or task, classes)
         layout.write(folder, track(samples, "phantom", images))
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)

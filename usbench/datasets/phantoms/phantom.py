@@ -9,7 +9,7 @@ a layout writes the samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from usbench.datasets.phantoms import scenes
 from usbench.datasets.phantoms.anatomy import Body, Draw, Floats
-from usbench.datasets.phantoms.scenes import CLASSES
+from usbench.datasets.phantoms.scenes import CLASSES, SHAPE_TASKS
 from usbench.errors import ConfigError
 from usbench.types import SPLITS, Boxes, Masks, Sample, Split, Target, Task
 
@@ -40,7 +40,7 @@ class PhantomSpec:
     (scene, size, seed) and a sample's number and group decide its pixels.
     """
 
-    scene: str  # a name of usbench.datasets.phantoms.scenes.SCENES
+    scene: str  # a name of usbench.datasets.phantoms.scenes: of SCENES or of SHAPES
     size: tuple[int, int]  # (H, W) native pixels
     counts: dict[str, int]  # images per split; a split may be missing
     seed: int
@@ -49,29 +49,38 @@ class PhantomSpec:
     tint: bool = False  # for the layout that writes colour; the pixels here are grey
 
 
-def draw_samples(spec: PhantomSpec, task: Task) -> Iterator[Sample]:
+def draw_samples(
+    spec: PhantomSpec, task: Task, classes: Sequence[str] | None = None
+) -> Iterator[Sample]:
     """The samples of the series, drawn lazily, in the order train, val, test.
 
-    The same sample has the same image in every task.
+    The same sample has the same image in every task of one scene and the same classes.
+
+    Args:
+        spec: of the series.
+        task: whose targets they have.
+        classes: of the view, which a scene of `SHAPES` needs; one of `SCENES` has its own.
 
     Raises:
         ConfigError: an unknown scene or split, a task that the scene doesn't have, or a size, seed,
             count or id pattern that can't be drawn.
     """
     _check(spec, task)
-    return _samples(spec, task)
+    return _samples(spec, task, classes or scene_classes(spec, task))
 
 
 def scene_classes(spec: PhantomSpec, task: Task) -> tuple[str, ...]:
     """The names that the scene has for a task; ConfigError for one that it doesn't have."""
     _check(spec, task)
+    if spec.scene not in CLASSES:
+        raise ConfigError(f"phantom scene {spec.scene!r}: expected the view's classes, got none")
     return CLASSES[spec.scene][task]
 
 
-def _samples(spec: PhantomSpec, task: Task) -> Iterator[Sample]:
+def _samples(spec: PhantomSpec, task: Task, classes: Sequence[str]) -> Iterator[Sample]:
     for n, group, split in _numbers(spec):
         draw = Draw(spec.seed, group, n)
-        body = scenes.SCENES[spec.scene](draw, spec.size)
+        body = scenes.draw_body(spec.scene, draw, spec.size, classes)
         yield Sample(
             id=spec.id.format(n=n, group=group),
             group=f"g{group}",
@@ -178,15 +187,19 @@ def _numbers(spec: PhantomSpec) -> Iterator[tuple[int, int, Split]]:
 def _target_of(body: Body, task: Task, scene: str) -> Target:
     if task == "landmark":
         return body.landmarks
-    return Masks(body.planes) if task == "segment" else _boxes(body.planes, scene)
+    if task == "segment":
+        return Masks(body.planes)
+    if scene not in CLASSES:
+        return _boxes(body.planes)
+    detected = [CLASSES[scene]["segment"].index(name) for name in CLASSES[scene]["detect"]]
+    return _boxes(body.planes[detected])
 
 
-def _boxes(planes: NDArray[np.bool_], scene: str) -> Boxes:
-    """Boxes around the connected components of the classes that the scene detects."""
+def _boxes(planes: NDArray[np.bool_]) -> Boxes:
+    """Boxes around the connected components of each plane (C, H, W)."""
     corners: list[tuple[int, int, int, int]] = []
     labels: list[int] = []
-    for label, name in enumerate(CLASSES[scene]["detect"]):
-        plane = planes[CLASSES[scene]["segment"].index(name)]
+    for label, plane in enumerate(planes):
         for rows, columns in scipy.ndimage.find_objects(
             scipy.ndimage.label(plane, np.ones((3, 3)))[0]
         ):
@@ -197,12 +210,13 @@ def _boxes(planes: NDArray[np.bool_], scene: str) -> Boxes:
 
 def _check(spec: PhantomSpec, task: Task) -> None:
     """Raise ConfigError where `draw_samples` does."""
-    classes = CLASSES.get(spec.scene)
-    if classes is None:
-        raise ConfigError(f"phantom scene {spec.scene!r}: expected one of {', '.join(CLASSES)}")
-    if task not in classes:
+    tasks = {**{scene: tuple(tasks) for scene, tasks in CLASSES.items()}, **SHAPE_TASKS}
+    if spec.scene not in tasks:
+        raise ConfigError(f"phantom scene {spec.scene!r}: expected one of {', '.join(tasks)}")
+    if task not in tasks[spec.scene]:
         raise ConfigError(
-            f"phantom scene {spec.scene!r} has no task {task!r}: expected {' or '.join(classes)}"
+            f"phantom scene {spec.scene!r} has no task {task!r}: "
+            f"expected {' or '.join(tasks[spec.scene])}"
         )
     unknown = sorted(spec.counts.keys() - set(SPLITS))
     faults = (
