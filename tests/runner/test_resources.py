@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 from tests.helpers.clusters import plugin
 from usbench.io.config import conf_dir
+from usbench.io.cores import count_cores
 from usbench.runner import machine
 from usbench.runner.launch import launch_run
 from usbench.runner.resolve import resolve_config
@@ -26,7 +27,7 @@ from usbench.runner.resources import (
     visible_gpus,
 )
 
-CORES = machine.cores()
+CORES = count_cores()
 FAR = {"remote": True, "per_gpu": 0}
 SAYS = {
     "joblib": [

@@ -17,8 +17,8 @@ import pytest
 
 from tests.helpers import clusters, lab
 from tests.helpers.clusters import until
+from usbench.io.cores import count_cores
 from usbench.results import store as results
-from usbench.runner import machine
 from usbench.runner.lock import lock_path
 
 LONG = ("++model.recipes.quick.epochs=12", "++model.recipes.quick.seconds=0.3")
@@ -180,19 +180,19 @@ def test_joblib_does_the_others_when_cells_break(packed):
 @pytest.mark.process
 @of_joblib
 def test_joblib_shares_the_cores(packed):
-    assert {threads for _, _, threads in packed[0].fits()} == {str(max(1, machine.cores() // 2))}
+    assert {threads for _, _, threads in packed[0].fits()} == {str(max(1, count_cores() // 2))}
 
 
 @pytest.mark.process
 @clusters.plugin("joblib")
-@pytest.mark.skipif(machine.cores() < 2, reason="one core can't be shared")
+@pytest.mark.skipif(count_cores() < 2, reason="one core can't be shared")
 def test_a_cell_goes_on_with_the_threads_that_it_began_with(tmp_path):
     here = Lab(tmp_path)
     first = here.begin(
         "seed=0",
         "model=works",
         "hydra/launcher=joblib",
-        f"hydra.launcher.n_jobs={machine.cores()}",
+        f"hydra.launcher.n_jobs={count_cores()}",
         *LONG,
     )
     until(lambda: here.fits() and here.epochs(here.fits()[0][0]), 120)
@@ -206,7 +206,7 @@ def test_a_cell_goes_on_with_the_threads_that_it_began_with(tmp_path):
     assert [(run == run_id, threads) for run, _, threads in here.fits()] == [
         (True, "1"),
         (True, "1"),
-        (False, str(machine.cores())),
+        (False, str(count_cores())),
     ]
     assert here.epochs(run_id) == list(range(1, 13))
 

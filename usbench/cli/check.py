@@ -1,19 +1,21 @@
 """Check a release: images, labels, counts, groups, splits, and images that show the same.
 
     usbench check dataset=usgra [data=DIR | dataset.root=DIR]
-                            [task=segment|detect|landmark|all]
+                            [task=segment|detect|landmark|all] [--against DATASET]
                             [--json FILE] [--sheet FILE.png] [--config-dir DIR]
 
 Every image is decoded and every label read, as a run would; nothing is changed. Pairs of images
 that show the same are drawn side by side (runs/check/<dataset>-pairs.png). The exit code is 1 where
 there are errors, pixel-identical images in two splits among them; what the dataset's YAML already
-knows, a leak of the release's own split, is a warning. Everything else is an override of the
-configuration, as in python -m usbench.
+knows, a leak of the release's own split, is a warning. With --against, images that another dataset
+has too are found as well. Everything else is an override of the configuration, as in python -m
+usbench; --dataset NAME is the same as dataset=NAME.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -33,14 +35,16 @@ from usbench.datasets.check.duplicates import SimilarPair
 from usbench.datasets.check.findings import format_findings
 from usbench.datasets.check.images import ImageSummary
 from usbench.datasets.check.leakage import find_leaks, pair_to_json
-from usbench.datasets.check.release import CheckReport, check_release, select_tasks
+from usbench.datasets.check.overlap import CommonImage, find_common_images, judge_overlap
+from usbench.datasets.check.release import CheckReport, check_release, read_images, select_tasks
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError, DataError
 from usbench.io.config import Composed
 from usbench.io.console import say, table
 from usbench.io.numbers import format_count
 
-MOST = 20  # findings shown of one kind, sizes, lines to paste; the JSON has all
+MOST = 20  # findings shown of one kind, lines to paste; the JSON has all
+MOST_SIZES = 5  # of images; more are shown as a range
 
 
 def locate_release(config: Composed, dataset: DatasetConfig) -> tuple[Path, bool]:
@@ -60,6 +64,31 @@ def locate_release(config: Composed, dataset: DatasetConfig) -> tuple[Path, bool
         advice = f"usbench phantom dataset={dataset.name} --out {root}"
         raise DataError(f"{root}: expected files of {dataset.name} here, found none; {advice}")
     return root, not real or (root / source.MARK).is_file()
+
+
+def check_against(
+    options: Options, data: object, dataset: DatasetConfig, root: Path, report: CheckReport
+) -> list[CommonImage]:
+    """Find the images that the dataset named by --against has too, and report them."""
+    other = compose_for_verb([f"dataset={options.against}"], options.config_dir, "check")
+    node = DatasetConfig.from_mapping(other["dataset"])
+    if node.name == dataset.name:
+        raise ConfigError(f"--against {node.name}: expected another dataset than the checked one")
+    other_root, _ = locate_release({**other, "data": data}, node)
+    common = find_common_images(read_images(dataset, root), read_images(node, other_root))
+    findings = judge_overlap(common, dataset.name, node.name, dataset.overlaps)
+    report.findings += findings
+    return common
+
+
+def show_common(common: Sequence[CommonImage], name: str, other: str) -> None:
+    """Show the first of the images that two datasets have in common."""
+    rows = (
+        (pair.first, pair.second, "identical" if pair.identical else f"{pair.correlation:.3f}")
+        for pair in common[:MOST]
+    )
+    title = f"{len(common)} pairs of images that {name} and {other} have in common"
+    table(title, (name, other, "r"), rows)
 
 
 def show_report(report: CheckReport, name: str, root: Path) -> None:
@@ -92,9 +121,15 @@ def show_images(images: ImageSummary) -> None:
         f"grey levels {images.darkest}..{images.brightest}"
     )
     rows = [(size, str(count)) for size, count in images.sizes.items()]
-    table("sizes", ("height × width", "images"), rows[:MOST])
-    if len(rows) > MOST:
-        say(f"… and {len(rows) - MOST} more sizes")
+    if len(rows) <= MOST_SIZES:
+        table("sizes", ("height × width", "images"), rows)
+    else:
+        sides = zip(*(map(int, size.split("×")) for size in images.sizes), strict=True)
+        height, width = (f"{min(side)}–{max(side)}" for side in sides)
+        most, count = rows[0]
+        say(
+            f"{len(rows)} sizes: {height} × {width} px (height × width), most often {most} ({count})"
+        )
 
 
 def pair_row(pair: SimilarPair) -> tuple[str, str, str, str, str]:
@@ -126,13 +161,19 @@ def report_to_json(
 
 def check(options: Options) -> int:
     """Check, show, draw, write; the exit code."""
-    pairs, overrides = split_overrides(options.overrides, "task")
+    named = [f"dataset={options.dataset}"] if options.dataset else []
+    pairs, overrides = split_overrides([*options.overrides, *named], "task")
     config = compose_for_verb(overrides, options.config_dir, "check")
     dataset = DatasetConfig.from_mapping(config["dataset"])
     tasks = select_tasks(dataset, dict(pairs).get("task", "all"))
     root, phantom = locate_release(config, dataset)
     report = check_release(dataset, root, phantom, tasks)
+    common = (
+        check_against(options, config["data"], dataset, root, report) if options.against else []
+    )
     show_report(report, dataset.name, root)
+    if common:
+        show_common(common, dataset.name, options.against)
     default = Path(str(config["runs"])) / "check" / f"{dataset.name}-pairs.png"
     similar = sorted(itertools.chain(*report.pairs.values()), key=lambda pair: pair.rank)
     contact_sheet = (options.sheet or default) if similar else None
@@ -142,7 +183,8 @@ def check(options: Options) -> int:
         say(f"the pairs side by side: {contact_sheet}")
     else:
         default.unlink(missing_ok=True)  # an earlier check's
-    write_json(options.json, report_to_json(report, dataset.name, phantom, contact_sheet))
+    content = report_to_json(report, dataset.name, phantom, contact_sheet)
+    write_json(options.json, {**content, "common": list(map(vars, common))})
     errors = report.number("error")
     say(f"{format_count(errors, 'error')}, {format_count(report.number('warning'), 'warning')}")
     return 1 if errors else 0
@@ -151,6 +193,9 @@ def check(options: Options) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; its exit code: 0, 1 for errors in the release, 2 for a wrong command."""
     parser = make_parser(__doc__, "write everything that was found as JSON", "check")
+    parser.add_argument("--dataset", metavar="NAME", help="the same as dataset=NAME")
+    against = "another dataset, to find the images that both have"
+    parser.add_argument("--against", metavar="DATASET", help=against)
     parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="where the pairs are drawn")
     add_overrides(parser, "dataset=, data=, task=")
     return run_verb(check, parser.parse_intermixed_args(argv))

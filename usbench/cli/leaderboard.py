@@ -32,6 +32,7 @@ from usbench.cli.options import (
 from usbench.errors import RunError
 from usbench.io import console
 from usbench.io.config import conf_dir
+from usbench.io.cores import count_cores
 from usbench.io.files import write_all
 from usbench.io.numbers import format_count
 from usbench.leaderboard.build import build_rows
@@ -54,7 +55,6 @@ from usbench.leaderboard.rows import Row
 from usbench.metrics.chunks import set_threads
 from usbench.results.result import Result
 from usbench.results.store import PHANTOM, load_results
-from usbench.runner.machine import cores
 
 PAGE, OVERVIEW = "index.html", "README.md"
 
@@ -111,7 +111,7 @@ def rescore_results(options: Options) -> None:
     """Score stored predictions again, and report what became of each result."""
     from usbench.evaluate.rescore import rescore_all  # slow to import, needs data and predictions
 
-    set_threads(cores())
+    set_threads(count_cores())
     report = rescore_all(options.results, options.runs, options.phantom)
     for path, reason in report.skipped.items():
         console.warn(f"{path.name}: left as it is: {reason}")

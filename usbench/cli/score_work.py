@@ -9,6 +9,7 @@ from usbench.cli.options import FOLDERS, MODELS, Options, compose_for_verb, writ
 from usbench.errors import ConfigError
 from usbench.evaluate import coco, external, files
 from usbench.io.console import say, track, warn
+from usbench.io.cores import count_cores
 from usbench.io.numbers import format_count
 from usbench.metrics.chunks import set_threads
 from usbench.metrics.intervals import MIN_GROUPS
@@ -18,7 +19,6 @@ from usbench.results.build import report_scores
 from usbench.results.format import format_with_interval
 from usbench.results.result import protocols_to_json, to_json
 from usbench.results.score_table import show_score_table
-from usbench.runner import machine
 from usbench.runner.resolve import resolve_config
 from usbench.types import Task
 
@@ -157,7 +157,7 @@ def show(
 
 def score_on_dataset(options: Options) -> None:
     """Score on a dataset's test split and save the row."""
-    set_threads(machine.cores())
+    set_threads(count_cores())
     overrides = [f"dataset={options.dataset}", f"model={MODELS[options.task]}", "tracking=none"]
     for key in FOLDERS:
         if folder := getattr(options, key):
@@ -185,7 +185,7 @@ def count_groups(scores: Scores) -> int:
 
 def score(options: Options) -> None:
     """Read, score, show, write."""
-    set_threads(machine.cores())
+    set_threads(count_cores())
     is_coco = options.task == "detect" and not options.targets.is_dir()
     scored = score_coco(options) if is_coco else score_files(options)
     groups = count_groups(scored.scores)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from usbench.errors import ConfigError
 from usbench.evaluate.rescore import find_run_config
+from usbench.io.cores import count_cores
 from usbench.results.store import load_finished, resolve_result
 from usbench.runner import machine
 from usbench.runner.config import RunConfig
@@ -38,7 +39,7 @@ def restore_run(word: str, results: Path, runs: Path, device: str) -> tuple[Mode
         )
     run_id = result.config["transfer"]["run_id"] if result.trained_on else result.run_id
     config = find_run_config(replace(result, run_id=run_id), runs)
-    config = replace(config, device=machine.resolve_device(device), threads=machine.cores())
+    config = replace(config, device=machine.resolve_device(device), threads=count_cores())
     if config.device.split(":")[0] != result.device:
         config = replace(config, precision="fp32")
     return restore_model(config), config

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
 import subprocess
 import sys
@@ -150,11 +149,6 @@ def memory_bytes() -> int:
     stated = limit.read_text().strip() if limit.is_file() else ""
     total = int(psutil.virtual_memory().total)
     return min(total, int(stated)) if stated.isdigit() else total
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe(device: str = "cpu") -> Machine:

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from usbench.io.config import Composed
 from usbench.io.console import say
+from usbench.io.cores import count_cores
 from usbench.runner import machine
 
 LOOK_S = 1.0  # between two looks for a free GPU
@@ -33,7 +34,7 @@ class Resources:
 
 def launcher_resources(launcher: Composed) -> Resources:
     """What a launcher's configuration gives: basic, joblib, submitit (Slurm or local) or Ray."""
-    kind, cores = str(launcher["_target_"]).rsplit(".", 1)[-1], machine.cores()
+    kind, cores = str(launcher["_target_"]).rsplit(".", 1)[-1], count_cores()
     if kind == "SlurmLauncher":
         return slurm_resources(launcher)
     if kind == "RayLauncher":

@@ -20,7 +20,7 @@ from usbench.cli import check as verb
 from usbench.datasets import source
 from usbench.datasets.check import contact_sheet, counts, findings, leakage
 from usbench.datasets.check.release import CheckReport, open_views
-from usbench.datasets.codecs import image, label_png
+from usbench.datasets.codecs import image, label_png, volumes
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError
 from usbench.io.numbers import format_count
@@ -165,10 +165,11 @@ def test_a_truncated_image_is_found_and_the_rest_still_checked(name, release, ch
     done = check(*point_at(name, root))
     assert done.code == 1
     (text,) = done.texts("error", "unreadable image")
-    assert (
-        text.startswith(f"{record.image}: expected an 8-bit grey or colour picture")
-        and "can't be decoded" in text
-    )
+    if volumes.is_volume(path):
+        expected, got = "a MetaImage or NIfTI file", "can't be read"
+    else:
+        expected, got = "an 8-bit grey or colour picture", "can't be decoded"
+    assert text.startswith(f"{record.image}: expected {expected}") and got in text
     assert not [
         text for text in done.texts("error", "label") if record.image in text
     ]  # one defect, one line

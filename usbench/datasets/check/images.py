@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from usbench.datasets.check.findings import Finding, finding_of_error
-from usbench.datasets.codecs import image
+from usbench.datasets.codecs import image, volumes
 from usbench.datasets.splits import THUMBNAIL
 from usbench.errors import DataError
 from usbench.io.console import track
+from usbench.io.cores import count_cores
 
 FEWEST_LEVELS = 32  # between the darkest and the brightest pixel; below it there is hardly an image
 
@@ -54,7 +56,11 @@ def examine_image(path: Path) -> ImageFacts:
     Raises:
         DataError: a run couldn't read it.
     """
-    picture, _ = image.decode_image(path, "an 8-bit grey or colour picture", image.GREY_MODES)
+    if volumes.is_volume(path):
+        picture = Image.fromarray(volumes.read_pixels(path))
+    else:
+        expected = "an 8-bit grey or colour picture"
+        picture, _ = image.decode_image(path, expected, image.GREY_MODES)
     grey = picture.convert("L")
     luma = np.asarray(grey)
     return ImageFacts(
@@ -74,15 +80,17 @@ def examine_images(root: Path, names: Iterable[str]) -> tuple[dict[str, ImageFac
     """
     images: dict[str, ImageFacts] = {}
     findings: list[Finding] = []
-    for name in track(list(names), "decoding"):
-        try:
-            images[name] = examine_image(root / name)
-        except DataError as error:
-            findings.append(finding_of_error("unreadable image", error, root))
-        else:
-            oddity = describe_oddity(images[name])
-            if oddity:
-                findings.append(Finding("warning", "odd image", f"{name}: {oddity}"))
+    with ThreadPoolExecutor(count_cores()) as pool:  # decoding runs outside Python's lock
+        tasks = [(name, pool.submit(examine_image, root / name)) for name in names]
+        for name, task in track(tasks, "decoding"):
+            try:
+                images[name] = task.result()
+            except DataError as error:
+                findings.append(finding_of_error("unreadable image", error, root))
+            else:
+                oddity = describe_oddity(images[name])
+                if oddity:
+                    findings.append(Finding("warning", "odd image", f"{name}: {oddity}"))
     return images, findings
 
 

@@ -91,6 +91,7 @@ def check_release(
     for view in views:
         report.findings += find_shared_images(view)
         report.findings += find_shared_groups(view)
+        report.findings += find_groups_across_folds(view)
         counts = report.counts[view.task] = count_labels(view, root, images, report)
         report.findings += compare_published(
             published.get(view.task) or {}, counts, view.records, view.task
@@ -110,6 +111,19 @@ def check_release(
         dict.fromkeys(report.findings), key=lambda finding: LEVELS.index(finding.level)
     )
     return report
+
+
+def read_images(dataset: DatasetConfig, root: Path) -> dict[str, ImageFacts]:
+    """The facts of every readable image of a release's views, by its path relative to the root.
+
+    Raises:
+        DataError: a view's files aren't there or can't be indexed.
+    """
+    layouts = [source.build_layout(dataset, task, phantom=False) for task in dataset.views]
+    there = [layout for layout in layouts if (root / (layout.folder or "")).is_dir()]
+    names = {record.image for layout in there for record in index_release(layout, root)}
+    images, _ = examine_images(root, sorted(names))
+    return images
 
 
 def select_tasks(dataset: DatasetConfig, task: str) -> list[Task]:
@@ -204,6 +218,40 @@ def find_shared_groups(view: ReleaseView) -> Iterator[Finding]:
                 f"{view.task}: {len(shared)} groups are in {first} and {second} of the release, "
                 f"such as {shared[0]}; kept as released",
             )
+
+
+def find_groups_across_folds(view: ReleaseView) -> Iterator[Finding]:
+    """Whether the release's own folds keep groups together: tested once, and on one side of each.
+
+    They are taken as released.
+    """
+    folds = max((len(record.folds) for record in view.records), default=0)
+    tested: defaultdict[str, set[int]] = defaultdict(set)
+    for record in view.records:
+        tested[record.group] |= {n for n, split in enumerate(record.folds) if split == "test"}
+    counts = {len(numbers) for numbers in tested.values()}
+    if folds and counts == {1}:
+        yield Finding("note", "group", f"{view.task}: every group is tested in exactly one fold")
+    elif folds:
+        several = sorted(group for group, numbers in tested.items() if 1 < len(numbers) < folds)
+        if several:
+            yield Finding(
+                "warning",
+                "group",
+                f"{view.task}: {len(several)} groups are tested in several folds, such as "
+                f"{several[0]}; kept as released",
+            )
+    for first, second in itertools.combinations(SPLITS, 2):
+        shared = [
+            len(
+                {record.group for record in view.records if record.folds[fold] == first}
+                & {record.group for record in view.records if record.folds[fold] == second}
+            )
+            for fold in range(folds)
+        ]
+        if any(shared):
+            text = f"{view.task}: {', '.join(map(str, shared))} groups are in {first} and {second}"
+            yield Finding("warning", "group", f"{text} of the folds; kept as released")
 
 
 def find_shared_images(view: ReleaseView) -> Iterator[Finding]:
