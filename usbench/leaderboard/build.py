@@ -182,7 +182,7 @@ def our_note(seed_result: SeedResult, protocol: ProtocolScores) -> str:
         notes.append("mean over folds, not pooled")
     elif result.data.leakage:
         notes.append(f"leakage: at least {result.data.leakage.n} images")
-    return "; ".join(notes)
+    return "; ".join([*notes, *result.data.notes])
 
 
 def published_row(dataset: DatasetSummary, published: Published, newest: Mapping[str, int]) -> Row:

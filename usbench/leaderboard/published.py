@@ -53,7 +53,7 @@ class Published:
 class Note:
     """Something that a reader of a dataset's scores should know."""
 
-    kind: str  # leakage | defect | groups | split | access
+    kind: str  # leakage | overlap | defect | groups | split | access
     description: str
     task: str = ""  # "": all its tasks
 
@@ -189,6 +189,8 @@ def read_notes(content: JsonObject) -> Iterator[Note]:
         counts = [f"{str(name).replace('_', ' ')}: {n}" for name, n in (defects or {}).items()]
         if counts:
             yield Note("defect", ", ".join(counts), str(task))
+    for name, text in (content.get("overlaps") or {}).items():
+        yield Note("overlap", f"{name}: {one_line(text)}")
     texts = {
         "leakage": description_of(content.get("leakage")),
         "groups": content.get("unknown_groups"),

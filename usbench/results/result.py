@@ -55,6 +55,8 @@ class Data:
     phantom: bool
     leakage: Leakage | None = None
     splits: str | None = None  # how the split was made, for people
+    # What else a reader must know, such as that the files are a copy and not the release.
+    notes: tuple[str, ...] = field(default=(), metadata={"omit_empty": True})
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,11 @@ Part = TypeVar("Part")
 def to_json(value: object) -> Any:
     """A dataclass as JSON's data; tuples become lists."""
     if is_dataclass(value):
-        return {name: to_json(part) for name, part in vars(value).items()}
+        return {
+            item.name: to_json(part)
+            for item in fields(value)
+            if (part := getattr(value, item.name)) or not item.metadata.get("omit_empty")
+        }
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -123,8 +123,10 @@ def done_result(
     counts = image_counts(dataset)
     counts = {"test": counts["test"]} if config.transfer else counts
     file, _ = prediction_files(config.run_dir, "test")
+    facts = result_facts(config, counts)
+    facts = replace(facts, data=replace(facts.data, notes=notes_on_data(config, dataset)))
     return replace(
-        build_result(result_facts(config, counts), reported_scores(config, scores)),
+        build_result(facts, reported_scores(config, scores)),
         validation=Validation(SELECTION[config.task][0], selection_score),
         predictions=PredictionsFile(
             file.relative_to(config.runs).as_posix(), file_sha256(file), counts["test"]
@@ -132,6 +134,15 @@ def done_result(
         seconds=seconds,
         parameters=parameters,
     )
+
+
+def notes_on_data(config: RunConfig, dataset: Dataset) -> tuple[str, ...]:
+    """What the layout says of this copy, and which images the training data have in common."""
+    notes = list(dataset.layout.notes(dataset.root))
+    trained_on = config.transfer.trained_on if config.transfer else None
+    if trained_on is not None and trained_on in config.dataset.overlaps:
+        notes.append(f"shares images with {trained_on}: {config.dataset.overlaps[trained_on]}")
+    return tuple(notes)
 
 
 def image_counts(dataset: Dataset) -> dict[str, int]:

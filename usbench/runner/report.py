@@ -49,6 +49,7 @@ def report_result(
         rows.append(("gallery", str(gallery)))
     if result.data.leakage:
         rows.insert(0, ("leakage", result.data.leakage.description))
+    rows += [("note", note) for note in result.data.notes]
     if result.data.phantom:
         rows.append(("phantom", PHANTOM_NOTICE))
     facts([*rows, ("result", str(path))])

@@ -37,6 +37,7 @@ Links = Mapping[str, str]  # run id → address of its page
 Commands = Mapping[str, RunCommand]  # run id → how to run it again
 NOTES = {  # kinds of notes, in their order on the page
     "leakage": "Train–test leakage",
+    "overlap": "Images that other datasets have too",
     "defect": "Known defects of the release",
     "groups": "Groups",
     "split": "Split",
