@@ -61,6 +61,7 @@ def _flatten_score(card_score: Score) -> JsonObject:
         "high": card_score.high,
         "of": card_score.maximum,
         "tier": list(card_score.tier),
+        "shown": card_score.is_shown,
         "parts": [
             {
                 "criterion": part.criterion,

@@ -17,6 +17,7 @@ from usbench.errors import ConfigError, DataError
 # The rubric of each kind, unless one is named.
 RUBRIC: Mapping[Kind, str] = {"dataset": "usbench-dataset", "model": "usbench-model"}
 MISSING = "not said on the card"
+LEAST_KNOWN = 0.7  # of the points; below it no score is shown
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Score:
     maximum: float
     tier: tuple[str, str]  # of low and of high
     parts: tuple[Part, ...]
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether enough of the points is known for a score to say something."""
+        return self.maximum - (self.high - self.low) >= LEAST_KNOWN * self.maximum
 
 
 def score(card: Card, rubric: Rubric) -> Score:

@@ -30,12 +30,13 @@ HEAD = (
     "whether it is verified: by the `author`, by a `third-party`, or `no`. All of it is in "
     "`CATALOGUE.csv`.\n"
     "- The scores are ours, by the rubrics below. A criterion whose field is unknown is worth "
-    "anything from its fewest points to its most, so a card of which little is known has a wide "
-    "range: that says more about the card than about the dataset.\n"
+    "anything from its fewest points to its most, so a score may be a range. Where less than 70 % "
+    "of the points is known, none is shown.\n"
     "- The paper's own scores, SonoDQS and SonoMQS, are not given: their criteria could not be had "
     "while this was written (`usbench catalogue score --rubric sonodqs` says how to add "
     "them).\n"
 )
+TOO_LITTLE = "too little is known"
 ADDRESS = ":/?#@!$&'*+,;=%~"  # what an address keeps besides letters, digits and -._
 DATASET_COLUMNS = (
     *("row", "dataset", "anatomy", "tasks", "size", "subjects", "access", "licence"),
@@ -102,9 +103,18 @@ def format_range(low: float, high: float) -> str:
     return f"{low:g}" if low == high else f"{low:g}–{high:g}"
 
 
+def format_points(card_score: Score) -> str:
+    """Format a score, or say that too little of it is known."""
+    if not card_score.is_shown:
+        return TOO_LITTLE
+    return format_range(card_score.low, card_score.high)
+
+
 def format_tier(card_score: Score) -> str:
-    """Format a tier: D, or D–C for a range."""
+    """Format a tier: D, or D–C for a range; "" where the score isn't shown."""
     low, high = card_score.tier
+    if not card_score.is_shown:
+        return ""
     return low if low == high else f"{low}–{high}"
 
 
@@ -174,7 +184,7 @@ def _stated(card: Card, *fields: str) -> list[str]:
 
 def _score_cells(card: Card, card_score: Score) -> tuple[str, str, str]:
     command = "`{}`".format(card.command.replace("`", "'")) if card.command else ""
-    return format_range(card_score.low, card_score.high), format_tier(card_score), command
+    return format_points(card_score), format_tier(card_score), command
 
 
 def _linked_name(card: Card) -> str:
@@ -192,8 +202,8 @@ def _format_points_table(cards: Sequence[Card], scores: Sequence[Score]) -> str:
     """Cards × criteria; the points of a row add up to its total."""
     rows = []
     for card, card_score in zip(cards, scores, strict=True):
-        columns: tuple[Part | Score, ...] = (*card_score.parts, card_score)
-        rows.append([card.id, *(format_range(column.low, column.high) for column in columns)])
+        points = [format_range(part.low, part.high) for part in card_score.parts]
+        rows.append([card.id, *points, format_points(card_score)])
     criteria = [f"{part.criterion} /{part.maximum:g}" for part in scores[0].parts]
     return format_grid(("card", *criteria, f"total /{scores[0].maximum:g}"), rows)
 

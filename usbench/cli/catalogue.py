@@ -145,8 +145,7 @@ def list_cards(options: Options, catalogue: Catalogue) -> list[tuple[Card, Score
         row = [card.id, tables.format_amount(card)] if kind == "dataset" else [card.id]
         for name in fields:
             row.append(tables.format_value(card.value(name)).replace("; ", ", ") or "?")
-        points = tables.format_range(card_score.low, card_score.high)
-        rows.append((*row, points, tables.format_tier(card_score)))
+        rows.append((*row, tables.format_points(card_score), tables.format_tier(card_score)))
     size = ("size",) if kind == "dataset" else ()
     header = ("id", *size, *fields, f"of {rubric.maximum:g}", "tier")
     table(f"{len(chosen)} of {len(all_cards)} {kind}s", header, rows)
@@ -177,17 +176,19 @@ def show_parts(card: Card, card_score: Score) -> None:
     for part in card_score.parts:
         points = tables.format_range(part.low, part.high)
         rows.append((part.criterion, points, f"{part.maximum:g}", part.why))
-    total = tables.format_range(card_score.low, card_score.high)
-    tier = f"tier {tables.format_tier(card_score)}"
-    rows.append(("total", total, f"{card_score.maximum:g}", tier))
+    tier = f"tier {tables.format_tier(card_score)}" if card_score.is_shown else ""
+    rows.append(("total", tables.format_points(card_score), f"{card_score.maximum:g}", tier))
     table(f"{card.id} by {card_score.rubric}", ("criterion", "points", "of", "why"), rows)
 
 
 def show_scores(pairs: Sequence[tuple[Card, Score]], rubric: Rubric) -> None:
     """Show many scores, the highest certain one first."""
     rows = []
-    for card, result in sorted(pairs, key=lambda pair: (-pair[1].low, -pair[1].high, pair[0].id)):
-        points = tables.format_range(result.low, result.high)
+    for card, result in sorted(
+        pairs,
+        key=lambda pair: (not pair[1].is_shown, -pair[1].low, -pair[1].high, pair[0].id),
+    ):
+        points = tables.format_points(result)
         unknown = sum(part.points is None for part in result.parts)
         rows.append((card.id, points, tables.format_tier(result), str(unknown)))
     title = f"{rubric.title}: {len(pairs)} {rubric.kind}s, those with most sure points first"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 
-from usbench.catalogue.tables import format_range, format_value
+from usbench.catalogue.tables import TOO_LITTLE, format_range, format_value
 from usbench.io.files import JsonObject
 from usbench.leaderboard.page.commands import RunCommand
 from usbench.leaderboard.page.document import as_json, inline_asset, render
@@ -96,8 +96,10 @@ def card_data(card: JsonObject) -> JsonObject:
             "low": score["low"],
             "high": score["high"],
             "of": score["of"],
-            "text": f"{format_range(score['low'], score['high'])} of {score['of']:g}",
-            "tier": low if low == high else f"{low}–{high}",
+            "text": f"{format_range(score['low'], score['high'])} of {score['of']:g}"
+            if score["shown"]
+            else TOO_LITTLE,
+            "tier": (low if low == high else f"{low}–{high}") if score["shown"] else "",
             "parts": list(map(SCORE_PART, score["parts"])),
         },
     }

@@ -25,7 +25,7 @@ usbench.catalogue = (() => {
   function scored(card, rubric) {
     const { score } = card;
     const words = Object.fromEntries((rubric?.criteria || []).map((one) => [one.name, one.words]));
-    return [h("h3", {}, `Score ${score.text}, tier ${score.tier}`), h("p", { class: "muted" }, `By the rubric ${score.rubric}. What isn't known is neither given nor refused: the score is then a range.`), bar(score),
+    return [h("h3", {}, score.tier ? `Score ${score.text}, tier ${score.tier}` : `Score: ${score.text}`), h("p", { class: "muted" }, `By the rubric ${score.rubric}. What isn't known is neither given nor refused: the score is then a range. Where less than 70 % of the points is known, none is shown.`), bar(score),
       h("div", { class: "scroll" }, h("table", { class: "plain parts" },
         h("thead", {}, h("tr", {}, ["criterion", "points", "of", "why"].map((name) => h("th", { scope: "col" }, name)))),
         h("tbody", {}, score.parts.map(([name, low, high, of, why]) => h("tr", {}, h("th", { scope: "row" }, name, words[name] ? h("div", { class: "muted small" }, words[name]) : null),
@@ -55,7 +55,7 @@ usbench.catalogue = (() => {
       h("div", { class: "row" }, card.runnable ? h("span", { class: "pill good" }, "runnable here") : null, pills),
       h("p", { class: "muted" }, [field(card, "year")?.split(" ")[0], ...amounts].filter((text) => /\d/.test(text || "")).join(" · ") || "size unknown"),
       terms.length ? h("p", {}, terms.join(" · ")) : null,
-      h("div", {}, h("p", { class: "small" }, h("strong", {}, card.score.text), h("span", { class: "muted" }, ` · tier ${card.score.tier}`)), bar(card.score)),
+      h("div", {}, h("p", { class: "small" }, h("strong", {}, card.score.text), h("span", { class: "muted" }, card.score.tier ? ` · tier ${card.score.tier}` : "")), bar(card.score)),
       card.runnable ? copyable(card.command, `the command for ${card.name}`) : null,
       where ? h("p", {}, h("a", { href: `#leaderboard/${where.id}` }, "Its results on the leaderboard")) : null);
   }
