@@ -113,7 +113,7 @@ def test_list_fits_a_screen_and_knows_a_folder_of_ones_own(tmp_path, monkeypatch
     monkeypatch.setenv("COLUMNS", "80")
     assert dispatch(["list"]) == 0
     text = capsys.readouterr().out
-    assert len(text.splitlines()) <= 60 and "usgra" in text and "unet" in text
+    assert len(text.splitlines()) <= 80 and "usgra" in text and "unet" in text
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "ours.yaml").write_text("name: ours\ntask: segment\nrecipes: {quick: {}}")
     assert (

@@ -8,6 +8,7 @@ A model runs on every dataset that has its task.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from usbench.cli.options import Options, add_config_dir, make_parser, run_verb, 
 from usbench.io.console import say, table
 from usbench.io.files import JsonObject
 from usbench.io.yaml_file import read_yaml
+
+
+FIRST_CLAUSE = re.compile(r"[^;:,(]*[^;:,( ]|")  # of a licence: the table has no room for more
 
 
 def read_group(folders: Sequence[Path], group: str) -> list[JsonObject]:
@@ -64,7 +68,7 @@ def show(options: Options) -> None:
     for node in datasets:
         images = describe_images(node, options.data)
         name, views, licence = stated(node, "name", "views", "licence")
-        rows.append([name, views, images, licence])
+        rows.append([name, views, images, FIRST_CLAUSE.match(licence)[0]])
     table("datasets", ["dataset=", "tasks", "images", "licence"], sorted(rows, key=by_task))
     say("")
     rows = sorted((stated(node, "name", "task", "recipes") for node in models), key=by_task)
