@@ -1,4 +1,4 @@
-"""Releases written by hand, with Pillow, SimpleITK and plain text alone: what the readers are tested on."""
+"""Releases written by hand, with Pillow, SimpleITK and plain text alone, to test readers on."""
 
 from __future__ import annotations
 

@@ -113,8 +113,8 @@ def test_the_yaml_s_gap_is_longer_than_a_video(compose):
             lambda root: (
                 (root / TOP).rename(root / "release") and write_pair(root, 5101, top="PSFHS")
             ),
-            r"PSFHS/image_mha: this is PSFHS, another release, for dataset=psfhs; usbench reads the "
-            r"folder 'Pubic Symphysis",
+            r"PSFHS/image_mha: this is PSFHS, another release, for dataset=psfhs; usbench reads "
+            r"the folder 'Pubic Symphysis",
         ),
         (
             lambda root: (
@@ -123,7 +123,7 @@ def test_the_yaml_s_gap_is_longer_than_a_video(compose):
                     root / "JNU-IFM/20190909T155747/frame_label.csv", "frame_id,frame_label"
                 )
             ),
-            r"frame_label.csv: this is JNU-IFM, the videos that many of its images are from; usbench",
+            r"frame_label.csv: this is JNU-IFM, the videos that many of its images are from; usb",
         ),
         (
             lambda root: (root / TOP).rename(root / "release"),
@@ -150,7 +150,7 @@ def test_both_releases_in_one_folder_are_fine(root, compose):
         (LABEL[:4], r"00020.mha: expected the size of its image, 5 × 8, got 4 × 8"),
         (
             np.where(LABEL == HEAD, 8, LABEL).astype(np.uint8),  # JNU-IFM's value
-            r"00020.mha: expected 0 background, 1 pubic symphysis, 2 fetal head, got value 8 in 6 pix",
+            r"00020.mha: expected 0 background, 1 pubic symphysis, 2 fetal head, got value 8 in 6",
         ),
     ],
 )

@@ -108,7 +108,7 @@ def test_bad_trees_are_refused(root, compose, damage, message):
         (LABEL[:, :7], r"03793.mha: expected the size of its image, 5 × 8, got 5 × 7"),
         (
             np.where(LABEL == 1, 3, LABEL).astype(np.uint8),
-            r"03793.mha: expected 0 background, 1 pubic symphysis, 2 fetal head, got value 3 in 3 pix",
+            r"03793.mha: expected 0 background, 1 pubic symphysis, 2 fetal head, got value 3 in 3",
         ),
         (
             np.stack([LABEL] * 4),

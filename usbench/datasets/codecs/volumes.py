@@ -111,7 +111,7 @@ def _import_reader() -> Any:
 
 
 def _require_whole(path: Path) -> None:
-    """Raise EOFError or zlib.error for a NIfTI file that is cut off: SimpleITK reads zeros there."""
+    """Raise EOFError or zlib.error for a NIfTI file cut off, where SimpleITK reads zeros."""
     name = path.name.lower()
     if not name.endswith((".nii", ".nii.gz")):
         return

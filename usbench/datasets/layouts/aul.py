@@ -1,4 +1,4 @@
-"""Annotated ultrasound liver images (Xu et al. 2022): `polygons`, in a folder for each kind of image.
+"""Annotated ultrasound liver images (Xu et al. 2022): `polygons`, with a folder for each kind.
 
 Benign, Malignant and Normal come in a zip each and number their images from 1. A Normal image has
 no mass, so no file of one. `outline` is the scanned sector, which is no class.
