@@ -36,11 +36,11 @@ from numpy.typing import NDArray
 from scripts.record import Ratio, make_bench_parser, make_record, parse_options, save_record
 from usbench.cli.options import add_numbers, time_call
 from usbench.io.console import say, table
+from usbench.io.cores import count_cores
 from usbench.metrics import box_protocols
 from usbench.metrics.average_precision import average_precisions
 from usbench.metrics.bootstrap import RESAMPLES, draw
 from usbench.metrics.chunks import set_threads
-from usbench.runner import machine
 from usbench.types import Boxes
 
 PEERS: Mapping[str, tuple[Any, Any]] = {
@@ -199,7 +199,7 @@ def main() -> None:
     parser = make_bench_parser(__doc__)
     add_numbers(parser, images=5000, few_images=500, classes=4, boxes=50, blocks=3)
     options = parse_options(parser)
-    set_threads(machine.cores())
+    set_threads(count_cores())
     figures, ratios = {}, []
     for images in (options.images, options.few_images):
         pairs = draw_pairs(images, options.classes, options.boxes)

@@ -35,7 +35,7 @@ from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
 from usbench.datasets.layouts.spinal import COLOURS, SpinalMasks
 from usbench.datasets.phantoms import phantom
 from usbench.io.console import say, table, track
-from usbench.runner import machine
+from usbench.io.cores import count_cores
 from usbench.types import SPLITS, Split
 
 CLASSES = tuple(COLOURS)[1:]
@@ -169,7 +169,7 @@ def colours_to_index(colours: NDArray[np.generic]) -> NDArray[np.uint8]:
 PARTS: dict[str, Part] = {
     "index": index,
     "hash all files": hash_files,
-    "usbench, decode": partial(decode, threads=machine.cores()),
+    "usbench, decode": partial(decode, threads=count_cores()),
     "usbench, one thread": partial(decode, threads=1),
     "PIL loop": decode_with_pil,
     "OpenCV loop": decode_with_opencv,
@@ -242,11 +242,11 @@ def main() -> None:
                 f"{part['peak_mib']:.0f}",
             ]
         )
-    title = f"a spinal release of {total:,} frames, to {height}×{width}, on {machine.cores()} cores"
+    title = f"a spinal release of {total:,} frames, to {height}×{width}, on {count_cores()} cores"
     table(title, ["part", "images", "s", "images/s", "processor s", "peak MiB"], rows)
     ratios = []
     for ours in ("usbench, decode", "usbench, one thread"):
-        threads = "one thread" if ours.endswith("one thread") else f"{machine.cores()} threads"
+        threads = "one thread" if ours.endswith("one thread") else f"{count_cores()} threads"
         measured = f"time per image to decode a release of {total:,} frames, {threads}"
         ratios += [Ratio(measured, loop, rates[ours] / rates[loop]) for loop in LOOPS]
     save_record(options, make_record("bench_data", options, ratios, figures, PEERS))

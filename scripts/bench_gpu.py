@@ -52,6 +52,7 @@ from usbench.datasets.phantoms import phantom
 from usbench.errors import ConfigError, DataError, RunError
 from usbench.io.config import compose_alone
 from usbench.io.console import say, table
+from usbench.io.cores import count_cores
 from usbench.runner import machine
 from usbench.runner.resources import visible_gpus
 
@@ -78,7 +79,7 @@ def state_facts(bench: Bench) -> Findings:
     about = machine.describe(bench.device)
     products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
     rows = {
-        "processor": f"{about.processor}, {machine.cores()} cores",
+        "processor": f"{about.processor}, {count_cores()} cores",
         "GPU": str(about.gpu),
         "memory": gpu_memory(bench),
         "CUDA, cuDNN": f"{about.cuda}, {about.cudnn}; the driver supports CUDA {about.driver}",
@@ -310,7 +311,7 @@ def make_bench(options: Options, folder: Path) -> Bench:
     """What the options ask for."""
     if options.dry_run:  # one thread: nets this small gain nothing from a second
         return Bench("cpu", "fp32", 1, 1, folder, None, gpu_timings.TINY_SIZES)
-    device, threads = choose_device(options.device), machine.cores()
+    device, threads = choose_device(options.device), count_cores()
     return Bench(
         device,
         machine.resolve_precision("auto", device),

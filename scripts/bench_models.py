@@ -24,6 +24,7 @@ from usbench.cli.options import Options, make_parser, run_verb, write_json
 from usbench.errors import ConfigError, RunError
 from usbench.evaluate.rescore import find_run_config
 from usbench.io.console import say, table, track
+from usbench.io.cores import count_cores
 from usbench.results.result import Cost, Result, from_json
 from usbench.results.store import load_result, resolve_result, save_result
 from usbench.runner import launch, machine
@@ -115,7 +116,7 @@ def main(argv: list[str] | None = None) -> int:
     add = parser.add_argument
     add("result", nargs="+", metavar="RESULT", help="a result's file, or its run id")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:1; default: %(default)s")
-    add("--threads", type=int, default=machine.cores(), metavar="N", help="default: all cores")
+    add("--threads", type=int, default=count_cores(), metavar="N", help="default: all cores")
     add("--save", action="store_true", help="write the cost into the results")
     return run_verb(bench, parser.parse_args(argv))
 

@@ -46,6 +46,7 @@ from usbench.cli.options import Options, add_numbers
 from usbench.datasets.layouts.index_masks import IndexMasks
 from usbench.datasets.phantoms import phantom
 from usbench.io.console import Bar, table, track
+from usbench.io.cores import count_cores
 from usbench.models import loop
 from usbench.models.arrays import INDEX, Arrays, decode
 from usbench.models.loop_keys import LOOP
@@ -252,7 +253,7 @@ def main() -> None:
     device = machine.resolve_device(options.device)
     precision = machine.resolve_precision("auto", device)
     bench = Bench(options.size, options.workers, options.steps, device, precision)
-    torch.set_num_threads(machine.cores())
+    torch.set_num_threads(count_cores())
     rates = measure(options, bench)
     medians = {name: statistics.median(values) for name, values in rates.items()}
     rows = [
@@ -263,7 +264,7 @@ def main() -> None:
     best = max(("plain, fp32", "plain, bf16"), key=lambda name: medians[name])
     measured = (
         f"images per second of an epoch, U-Net (ResNet-18) at {options.size} px, "
-        f"{options.images} images, {precision}, {device}, {machine.cores()} threads"
+        f"{options.images} images, {precision}, {device}, {count_cores()} threads"
     )
     ours = medians["usbench"]
     ratios = [

@@ -31,13 +31,13 @@ from usbench.cli.options import Options, add_numbers, time_call
 from usbench.datasets.phantoms import phantom
 from usbench.io.config import conf_dir
 from usbench.io.console import say, table, track
+from usbench.io.cores import count_cores
 from usbench.models import Recipe
 from usbench.models.yolo import package
 from usbench.models.yolo.boxes import box_lines
 from usbench.models.yolo.model import Yolo
 from usbench.models.yolo.recipe import training_arguments
 from usbench.results.scoring import SELECTION
-from usbench.runner import machine
 from usbench.runner.launch import PARENT, child_environment
 from usbench.types import Run, Sample
 
@@ -77,7 +77,7 @@ def train_ours(folder: Path, epochs: int) -> float:
     """Seconds of our training."""
     samples, recipe = write_images(folder), quick_recipe(epochs)
     model = Yolo(classes=1, recipe=recipe, size=str(recipe["size"]))
-    run = Run(folder / "run", "cpu", 0, "fp32", machine.cores(), SELECTION["detect"])
+    run = Run(folder / "run", "cpu", 0, "fp32", count_cores(), SELECTION["detect"])
     with package.sealed_ultralytics(run):  # imported before the clock starts
         pass
 
@@ -99,13 +99,13 @@ def train_theirs(folder: Path, epochs: int, workers: int) -> float:
     data = folder / "data.yaml"
     paths = {split: f"images/{split}" for split in COUNTS}
     data.write_text(yaml.safe_dump({"path": str(folder), **paths, "names": {0: "hematoma"}}))
-    run = Run(folder / "run", "cpu", 0, "fp32", machine.cores(), SELECTION["detect"])
+    run = Run(folder / "run", "cpu", 0, "fp32", count_cores(), SELECTION["detect"])
     with package.sealed_ultralytics(run):  # without its integrations, such as MLflow's
         from ultralytics import YOLO
 
         model = YOLO("yolov8n.yaml", verbose=False)
     # Its trainer takes all cores but one.
-    model.add_callback("on_train_start", lambda _: torch.set_num_threads(machine.cores()))
+    model.add_callback("on_train_start", lambda _: torch.set_num_threads(count_cores()))
     # What its trainer doesn't know, and what the run decides, isn't given.
     skipped = {"data", "model", "task", "mode", "augmentations"}
     stated = {k: v for k, v in training_arguments(recipe).items() if k not in skipped}
@@ -117,7 +117,7 @@ def train_theirs(folder: Path, epochs: int, workers: int) -> float:
 
 def time_training(name: str, epochs: int) -> float:
     """Seconds of one training in a process of its own."""
-    environment = {**child_environment(machine.cores()), "YOLO_OFFLINE": "1"}
+    environment = {**child_environment(count_cores()), "YOLO_OFFLINE": "1"}
     environment.pop(PARENT)
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, "--epochs", str(epochs), "--child", name, folder]
@@ -173,7 +173,7 @@ def main() -> None:
     best = min(theirs, key=lambda name: medians[name])
     measured = (
         f"time to train YOLOv8n, {options.epochs} epochs of {COUNTS['train']} images at 256 px, "
-        f"validation included, cpu, {machine.cores()} threads"
+        f"validation included, cpu, {count_cores()} threads"
     )
     ratios = [Ratio(measured, f"{best} (the faster)", medians[best] / medians["usbench"])]
     save_record(

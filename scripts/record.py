@@ -24,6 +24,7 @@ import psutil
 from usbench import __version__
 from usbench.cli.options import Options, encode_json, make_parser, write_json
 from usbench.io.console import say, warn
+from usbench.io.cores import count_cores
 from usbench.io.files import write_atomically
 from usbench.results.result import Code
 from usbench.runner import machine
@@ -78,7 +79,7 @@ def make_bench_parser(description: str | None) -> argparse.ArgumentParser:
 
 def restart_as_child() -> None:
     """Start this program again with a run's environment: its allocator is read at the start."""
-    environment = child_environment(machine.cores())
+    environment = child_environment(count_cores())
     environment.pop(PARENT)
     if not environment.items() <= os.environ.items():
         os.execve(sys.executable, [sys.executable, *sys.argv], environment)
@@ -130,7 +131,7 @@ def make_record(
         datetime.datetime.now(datetime.UTC).date().isoformat(),
         about.processor or "an unknown processor",
         about.gpu,
-        machine.cores(),
+        count_cores(),
         options.load,
         machine.code_state(__version__),
         versions,

@@ -720,7 +720,11 @@ def test_list_filters_and_writes_json(script):
     listed = json.loads(Path("found.json").read_text())
     assert (code, err) == (0, "") and {"camus", "unity"} <= {card["id"] for card in listed}
     assert all("heart" in card["fields"]["anatomy"]["value"] for card in listed)
-    assert "camus" in out and "busi" not in out and f"{len(listed)} of {len(shipped().datasets)} datasets" in out
+    assert (
+        "camus" in out
+        and "busi" not in out
+        and f"{len(listed)} of {len(shipped().datasets)} datasets" in out
+    )
 
 
 def test_list_runnable_models(script):
@@ -876,9 +880,10 @@ def test_every_row_of_a_markdown_table_has_its_columns():
 def test_the_view_is_json_and_has_every_field_of_every_card():
     view = usbench.catalogue.view()
     assert json.loads(json.dumps(view, allow_nan=False)) == view
-    assert [len(view[kind]) for kind in ("datasets", "models")] == [len(shipped().datasets), 36] and len(
-        view["rubrics"]
-    ) == 4
+    assert [len(view[kind]) for kind in ("datasets", "models")] == [
+        len(shipped().datasets),
+        36,
+    ] and len(view["rubrics"]) == 4
     for card in view["datasets"]:
         assert list(card["fields"]) == list(cards.fields_of("dataset"))
         assert card["runnable"] == (card["key"] is not None) == (card["command"] is not None)

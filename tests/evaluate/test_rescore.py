@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.finished import finish
-from tests.helpers.written import TRAINED
+from tests.helpers.written import TRAINABLE, with_slow
 from usbench.cli import leaderboard
 from usbench.errors import DataError, RunError
 from usbench.evaluate.rescore import rescore, rescore_all
@@ -27,7 +27,7 @@ def run(compose, tmp_path):
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("view", TRAINED, ids=["-".join(view) for view in TRAINED])
+@pytest.mark.parametrize("view", with_slow(*TRAINABLE))
 def test_every_view_s_predictions_give_the_same_scores_again(view, compose, tmp_path):
     config, path = finish(compose, tmp_path, *view)
     before = load_result(path)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.finished import MODELS
-from tests.helpers.written import TRAINED
+from tests.helpers.written import TRAINABLE, with_slow
 from usbench.cli import sanity as script
 from usbench.evaluate import baselines, sanity
 from usbench.leaderboard.build import build_rows
@@ -163,7 +163,7 @@ def arguments(view: tuple[str, str], folder: Path) -> list[str]:
 
 
 @pytest.mark.simulate
-@pytest.mark.parametrize("view", TRAINED, ids=["-".join(view) for view in TRAINED])
+@pytest.mark.parametrize("view", with_slow(*TRAINABLE))
 def test_every_baseline_scores_what_it_must(view, tmp_path, capsys):
     assert script.main([*arguments(view, tmp_path), "--json", str(tmp_path / "out.json")]) == 0, (
         capsys.readouterr().out

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from omegaconf import OmegaConf
 
@@ -18,7 +19,7 @@ from usbench.datasets import source
 from usbench.datasets.config import DatasetConfig, ViewConfig
 from usbench.datasets.dataset import Dataset, open_view
 from usbench.datasets.phantoms import phantom
-from usbench.datasets.phantoms.scenes import CLASSES
+from usbench.datasets.phantoms.scenes import CLASSES, SHAPES
 from usbench.io.config import conf_dir
 from usbench.types import Layout, Record, Sample, Task
 
@@ -40,9 +41,23 @@ YAMLS = {
     p.stem: read_dataset(p) for conf in FOLDERS for p in sorted((conf / "dataset").glob("*.yaml"))
 }
 VIEWS = [(name, task) for name, node in YAMLS.items() for task in node["views"]]
-TRAINED = [
-    view for view in VIEWS if not YAMLS[view[0]]["split"].get("test_only")
-]  # … that a model can be trained on
+# Views that can be trained. Releases whose phantoms are mere shapes share the layouts' code: of them
+# some stand for all, and the others' turn is with -m slow.
+TRAINABLE = [view for view in VIEWS if not YAMLS[view[0]]["split"].get("test_only")]
+EXAMPLES = ("aul", "busbra", "busi", "camus", "fetalbiometry", "hc18")
+SLOW = [
+    (name, task)
+    for name, task in TRAINABLE
+    if YAMLS[name]["phantom"]["scene"] in SHAPES and name not in EXAMPLES
+]
+
+
+def with_slow(*views: tuple[str, ...]) -> list[Any]:
+    """The views as parameters of a test, those of SLOW marked."""
+    return [
+        pytest.param(view, marks=pytest.mark.slow if view[:2] in SLOW else (), id="-".join(view))
+        for view in views
+    ]
 
 
 @dataclass(frozen=True)

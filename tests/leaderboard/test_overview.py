@@ -9,7 +9,7 @@ from usbench.leaderboard.overview import to_overview
 from usbench.leaderboard.published import DatasetSummary
 from usbench.results.result import Result
 
-MAX_LINES = 62
+MAX_LINES = 80
 
 
 def overview(contents, *published, files=()):

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tests.helpers.written import TRAINED
+from tests.helpers.written import TRAINABLE, with_slow
 from usbench.results import scoring
 from usbench.results import store as results
 from usbench.results.predictions import read_predictions, write_predictions
@@ -30,7 +30,7 @@ ADAPTERS = {  # the other adapters: one view each
     ("spinal", "detect"): "fasterrcnn",
     ("usgra", "detect"): "ssd300",
 }
-RUNS = [(*view, ADAPTERS.get(view, MODELS[view[1]])) for view in TRAINED]
+RUNS = [(*view, ADAPTERS.get(view, MODELS[view[1]])) for view in TRAINABLE]
 RUNS.append(("unity", "landmark", "yolov8_pose"))
 
 
@@ -56,7 +56,7 @@ def resolve(tmp_path_factory, compose):
 
 
 @pytest.mark.train
-@pytest.mark.parametrize("run", RUNS, ids=["-".join(run) for run in RUNS])
+@pytest.mark.parametrize("run", with_slow(*RUNS))
 def test_a_phantom_runs_from_end_to_end(run, resolve):
     if run[-1] == "nnunet":
         pytest.importorskip("nnunetv2", reason="nnunet needs an extra: nnunetv2 isn't installed")
@@ -83,7 +83,7 @@ def perfect(target):
 
 
 @pytest.mark.simulate
-@pytest.mark.parametrize("view", TRAINED, ids=["-".join(view) for view in TRAINED])
+@pytest.mark.parametrize("view", with_slow(*TRAINABLE))
 def test_the_target_as_the_prediction_reaches_the_target_score(view, resolve, tmp_path):
     config = resolve(*view)
     dataset = config.open_dataset()

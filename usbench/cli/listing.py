@@ -17,7 +17,6 @@ from usbench.io.console import say, table
 from usbench.io.files import JsonObject
 from usbench.io.yaml_file import read_yaml
 
-
 FIRST_CLAUSE = re.compile(r"[^;:,(]*[^;:,( ]|")  # of a licence: the table has no room for more
 
 

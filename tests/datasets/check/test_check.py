@@ -15,7 +15,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.helpers.written import TRAINED, VIEWS, YAMLS, small_phantom
+from tests.helpers.written import TRAINABLE, VIEWS, YAMLS, small_phantom
 from usbench.cli import check as verb
 from usbench.datasets import source
 from usbench.datasets.check import contact_sheet, counts, findings, leakage
@@ -179,7 +179,7 @@ def test_a_truncated_image_is_found_and_the_rest_still_checked(name, release, ch
     )
 
 
-@pytest.mark.parametrize("name", sorted({name for name, _ in TRAINED}))
+@pytest.mark.parametrize("name", sorted({name for name, _ in TRAINABLE}))
 def test_a_training_image_copied_over_a_test_image_is_an_error(name, release, check, compose):
     root = release(name)
     records = opened(name, root, compose)

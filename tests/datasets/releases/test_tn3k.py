@@ -189,7 +189,9 @@ def test_other_trees_are_named(root, compose, place, message):
 
 def test_no_release_is_no_release(root, compose):
     shutil.rmtree(root / FOLDER)
-    with pytest.raises(DataError, match=r"trainval-image: expected a folder with .* no such folder"):
+    with pytest.raises(
+        DataError, match=r"trainval-image: expected a folder with .* no such folder"
+    ):
         index_release(compose, "tn3k", "segment", root)
 
 
