@@ -125,3 +125,31 @@ def test_arrays_are_shared_by_runs_that_read_the_data_alike(config):
     assert cache_of(protocols=("pooled",)) == array_cache(config)
     assert cache_of(classes=("vessel", "nerve")) != array_cache(config)
     assert cache_of(known_defects={"odd": ["a"]}) != array_cache(config)
+
+
+# ---- folds of a release's own
+
+
+def resolve_phantom(compose, folder: Path, *overrides: str) -> RunConfig:
+    places = (f"runs={folder}/runs", f"results={folder}/results")
+    small = ("dataset.phantom.size=[64,66]", "dataset.phantom.counts.train=24")
+    common = ("source=phantom", "tracking=none", "device=cpu", "threads=1", "recipe=tiny")
+    return resolve_config(compose(*places, *small, *common, *overrides))
+
+
+@pytest.mark.parametrize(("dataset", "folds"), [("busbra", 5), ("ctrus", 5), ("tn3k", 5)])
+def test_no_fold_is_fold_0_where_the_release_has_folds(compose, tmp_path, dataset, folds):
+    """The same run id and the same series of folds; another fold is another run."""
+    none, first, second = (
+        resolve_phantom(compose, tmp_path, f"dataset={dataset}", "model=unet", fold)
+        for fold in ("fold=null", "fold=0", "fold=1")
+    )
+    assert none.fold == 0 and (none.run_id, none.series) == (first.run_id, first.series)
+    assert second.run_id != first.run_id and second.fold_series == first.fold_series
+    with pytest.raises(ConfigError, match=f"expected 0 to {folds - 1}"):
+        resolve_phantom(compose, tmp_path, f"dataset={dataset}", "model=unet", f"fold={folds}")
+
+
+def test_no_fold_is_the_fixed_split_where_the_folds_are_ours(compose, tmp_path):
+    config = resolve_phantom(compose, tmp_path, "dataset=busi", "model=unet")
+    assert config.fold is None and config.fold_series is None

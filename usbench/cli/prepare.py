@@ -40,6 +40,8 @@ def describe_release(dataset: DatasetConfig, listed: Sequence[RemoteFile], root:
     say(f"licence: {dataset.licence}")
     say(f"please cite: {dataset.citation}")
     say(f"access: {dataset.access}")
+    if dataset.unverified:
+        say(f"not verified: {'; '.join(dataset.unverified)}")
     for archive in listed:
         size = f", {archive.size:,} bytes" if archive.size else ""
         origin = archive.page or archive.url or "on request"

@@ -11,6 +11,7 @@ from usbench.io.numbers import format_count
 from usbench.io.progress import format_seconds
 from usbench.runner.config import RunConfig
 from usbench.runner.expected_time import ExpectedTime, expected_time
+from usbench.runner.facts import notes_on_data
 from usbench.types import SPLITS, Record, Split
 
 CLASSES_WIDTH = 66  # characters of class names; further names are only counted
@@ -60,6 +61,7 @@ def run_facts(
         ("model", describe_model(config)),
         ("recipe", describe_recipe(config)),
         ("time", describe_time(config, expected, earlier_s)),
+        *[("note", note) for note in notes_on_data(config, dataset)],
     ]
 
 

@@ -138,7 +138,7 @@ def done_result(
 
 def notes_on_data(config: RunConfig, dataset: Dataset) -> tuple[str, ...]:
     """What the layout says of this copy, and which images the training data have in common."""
-    notes = list(dataset.layout.notes(dataset.root))
+    notes = [] if config.phantom else list(dataset.layout.notes(dataset.root))
     trained_on = config.transfer.trained_on if config.transfer else None
     if trained_on is not None and trained_on in config.dataset.overlaps:
         notes.append(f"shares images with {trained_on}: {config.dataset.overlaps[trained_on]}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import os
 import re
 from pathlib import Path
 
@@ -174,3 +176,53 @@ def test_a_mask_of_another_size_is_refused(root, compose):
         DataError, match=re.escape("expected the size of its image, 4 × 6, got 3 × 6")
     ):
         list(dataset.test)
+
+
+# ---- the real release
+
+
+@pytest.fixture(scope="module")
+def real() -> Path:
+    folder = Path(os.environ.get("USBENCH_TEST_DATA", ""), "busbra")
+    if not (folder / "BUSBRA").is_dir():
+        pytest.skip("USBENCH_TEST_DATA has no folder busbra/BUSBRA")
+    return folder
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("fold", range(5))
+def test_the_real_folds_are_those_of_its_csv(real, compose, fold):
+    dataset = open_release(compose, "busbra", "segment", real, fold=fold)
+    with (real / "BUSBRA/5-fold-cv.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    ours = {split: {f"bus_{record.id}" for record in dataset.records[split]} for split in SPLITS}
+    words = {row["ID"]: row[f"valid_{fold + 1}"] for row in rows}
+    assert ours["test"] == {row["ID"] for row in rows if row["kFold"] == str(fold + 1)}
+    assert ours["test"] == {name for name, word in words.items() if word == "NaN"}
+    assert ours["val"] == {name for name, word in words.items() if word == "0"}
+    assert ours["train"] == {name for name, word in words.items() if word == "1"}
+    assert sum(map(len, ours.values())) == 1875
+
+
+@pytest.mark.real
+def test_no_real_patient_is_tested_in_two_folds(real, compose):
+    tested: dict[str, set[int]] = {}
+    for record in index_release(compose, "busbra", "segment", real):
+        tested.setdefault(record.group, set()).update(
+            fold for fold, split in enumerate(record.folds) if split == "test"
+        )
+    assert len(tested) == 1064 and all(len(folds) == 1 for folds in tested.values())
+
+
+@pytest.mark.real
+def test_the_real_defects_are_found(real, compose):
+    """The four images of another size than in the table, and the one box."""
+    dataset = open_release(compose, "busbra", "segment", real)
+    for split in SPLITS:
+        for record in dataset.records[split]:
+            dataset.layout.read(real, record)
+    assert dataset.layout.oddities() == {
+        "images of another size than in bus_data.csv": 4,
+        "boxes that differ from their mask's by more than 1 px": 1,
+    }
+    assert dataset.layout.other_sizes == {"0856-l", "0857-r", "0912-l", "0990-l"}

@@ -99,6 +99,9 @@ def check_release(
         report.findings += find_absent_classes(view.task, counts)
         report.findings += find_lone_groups(dataset, view)
         report.findings += [
+            Finding("note", "copy", f"{view.task}: {note}") for note in view.layout.notes(root)
+        ]
+        report.findings += [
             Finding("note", "oddity", f"{view.task}: {name}: {count}")
             for name, count in view.layout.oddities().items()
             if count
