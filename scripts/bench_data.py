@@ -32,8 +32,8 @@ from scripts.record import Ratio, make_bench_parser, make_record, parse_options,
 from usbench.cli.options import add_numbers, time_call
 from usbench.datasets.config import SplitConfig, ViewConfig
 from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
-from usbench.datasets.layouts.spinal import COLOURS, SpinalMasks
 from usbench.datasets.phantoms import phantom
+from usbench.datasets.releases.spinal import COLOURS, SpinalMasks
 from usbench.io.console import say, table, track
 from usbench.io.cores import count_cores
 from usbench.types import SPLITS, Split

@@ -17,7 +17,7 @@ from usbench.datasets import source, splits
 from usbench.datasets.config import DatasetConfig, SplitConfig, ViewConfig
 from usbench.datasets.dataset import Dataset, open_view
 from usbench.datasets.layouts.index_masks import IndexMasks
-from usbench.datasets.layouts.spinal import SpinalBoxes, SpinalMasks
+from usbench.datasets.releases.spinal import SpinalBoxes, SpinalMasks
 from usbench.errors import DataError
 from usbench.types import SPLITS, Boxes, Masks, Record, Sample
 

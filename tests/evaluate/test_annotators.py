@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from usbench.datasets.layouts.kidney import Kidney
-from usbench.datasets.layouts.kidney_planes import ANATOMY
+from usbench.datasets.releases.kidney import Kidney
+from usbench.datasets.releases.kidney_planes import ANATOMY
 from usbench.errors import ConfigError
 from usbench.evaluate.annotators import BOTH, as_two_annotators, score_agreement
 from usbench.leaderboard.build import build_rows

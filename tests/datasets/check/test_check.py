@@ -687,12 +687,12 @@ def test_one_archive_of_two_will_do(release, check):
 
 
 def test_a_view_that_cannot_be_built_is_a_warning_while_another_can(release, check):
-    wrong = "dataset.views.segment.layout._target_=usbench.datasets.layouts.spinal.Nothing"
+    wrong = "dataset.views.segment.layout._target_=usbench.datasets.releases.spinal.Nothing"
     root = release("spinal")
     done = check(*point_at("spinal", root), wrong)
     assert done.code == 0 and list(done.facts["views"]) == ["detect"]
     assert (
-        "segment: not checked; usbench.datasets.layouts.spinal.Nothing"
+        "segment: not checked; usbench.datasets.releases.spinal.Nothing"
         in done.texts("warning", "view")[0]
     )
     assert check(*point_at("spinal", root), wrong, "task=segment").code == 2

@@ -17,7 +17,7 @@ from usbench.datasets import source
 from usbench.datasets.codecs import image
 from usbench.datasets.config import DatasetConfig
 from usbench.datasets.dataset import open_view
-from usbench.datasets.layouts.nnus import Nnus
+from usbench.datasets.releases.nnus import Nnus
 from usbench.errors import DataError
 from usbench.io.config import conf_dir
 from usbench.types import Boxes, Layout, Masks, Sample

@@ -20,8 +20,8 @@ from usbench.datasets import source
 from usbench.datasets.codecs import image
 from usbench.datasets.config import DatasetConfig
 from usbench.datasets.dataset import Dataset, file_fingerprint, open_view
-from usbench.datasets.layouts import unity
-from usbench.datasets.layouts.unity import Unity
+from usbench.datasets.releases import unity
+from usbench.datasets.releases.unity import Unity
 from usbench.errors import ConfigError, DataError
 from usbench.io.config import conf_dir
 from usbench.leaderboard import published

@@ -18,10 +18,10 @@ from usbench.datasets import source
 from usbench.datasets.codecs import image, label_png, pixel_sizes, via
 from usbench.datasets.config import DatasetConfig, ViewConfig
 from usbench.datasets.dataset import Dataset, open_view
-from usbench.datasets.layouts import kidney
-from usbench.datasets.layouts.kidney import Kidney
-from usbench.datasets.layouts.kidney_planes import ANATOMY
 from usbench.datasets.phantoms import phantom
+from usbench.datasets.releases import kidney
+from usbench.datasets.releases.kidney import Kidney
+from usbench.datasets.releases.kidney_planes import ANATOMY
 from usbench.errors import ConfigError, DataError
 from usbench.io.config import conf_dir
 from usbench.types import Boxes, Masks, Sample

@@ -24,7 +24,7 @@ import numpy as np
 
 from usbench.datasets.codecs import image, pixel_sizes, polygons, via
 from usbench.datasets.layouts.folders import ParsedFiles, list_files, require_target, sort_unique
-from usbench.datasets.layouts.kidney_planes import (
+from usbench.datasets.releases.kidney_planes import (
     ANATOMY,
     Planes,
     common_extent,
