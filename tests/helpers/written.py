@@ -41,21 +41,18 @@ YAMLS = {
     p.stem: read_dataset(p) for conf in FOLDERS for p in sorted((conf / "dataset").glob("*.yaml"))
 }
 VIEWS = [(name, task) for name, node in YAMLS.items() for task in node["views"]]
-# Views that can be trained. Releases whose phantoms are mere shapes share the layouts' code: of them
-# some stand for all, and the others' turn is with -m slow.
-TRAINABLE = [view for view in VIEWS if not YAMLS[view[0]]["split"].get("test_only")]
+# Releases whose phantoms are mere shapes share the layouts' code. Of them some stand for all in
+# longer tests; the others are trained with -m slow.
 EXAMPLES = ("aul", "busbra", "busi", "camus", "fetalbiometry", "hc18")
-SLOW = [
-    (name, task)
-    for name, task in TRAINABLE
-    if YAMLS[name]["phantom"]["scene"] in SHAPES and name not in EXAMPLES
-]
+ALIKE = {name for name, node in YAMLS.items() if node["phantom"]["scene"] in SHAPES} - {*EXAMPLES}
+UNLIKE = [name for name in YAMLS if name not in ALIKE]
+TRAINABLE = [view for view in VIEWS if not YAMLS[view[0]]["split"].get("test_only")]
 
 
 def with_slow(*views: tuple[str, ...]) -> list[Any]:
-    """The views as parameters of a test, those of SLOW marked."""
+    """The views as parameters of a test, those of ALIKE marked slow."""
     return [
-        pytest.param(view, marks=pytest.mark.slow if view[:2] in SLOW else (), id="-".join(view))
+        pytest.param(view, marks=pytest.mark.slow if view[0] in ALIKE else (), id="-".join(view))
         for view in views
     ]
 
