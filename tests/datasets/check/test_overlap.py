@@ -50,6 +50,12 @@ def test_pairs_of_the_matrix_s_blocks_are_found(tmp_path, monkeypatch):
     assert {(pair.first, pair.second) for pair in common} == {(name, name) for name in pictures}
 
 
+def test_other_images_have_nothing_in_common(tmp_path):
+    first = write_images(tmp_path / "1", {"a.png": smooth(0), "b.png": smooth(1)})
+    second = write_images(tmp_path / "2", {"x.png": smooth(2)})
+    assert overlap.find_common_images(first, second) == []
+
+
 def test_nothing_has_nothing_in_common(tmp_path):
     facts = write_images(tmp_path, {"a.png": smooth(0)})
     assert overlap.find_common_images({}, facts) == overlap.find_common_images(facts, {}) == []

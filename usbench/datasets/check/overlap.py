@@ -53,6 +53,8 @@ def find_common_images(
         near = np.argwhere(own[start : start + BLOCK] @ foreign.T >= MIN_CORRELATION - SLACK)
         blocks.append(near + np.array([start, len(names)]))
     pairs = np.concatenate(blocks)
+    if not len(pairs):
+        return []
     values = correlate_pairs(thumbnails, pairs)
     common = [
         CommonImage(
