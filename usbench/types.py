@@ -76,7 +76,8 @@ class Masks:
 
     def __post_init__(self) -> None:
         boolean = self.planes.ndim == 3 and self.planes.dtype == bool
-        _require(boolean, f"planes: expected (C, H, W) bool, got {self.planes.shape}")
+        got = f"{self.planes.shape} {self.planes.dtype}"
+        _require(boolean, f"planes: expected (C, H, W) bool, got {got}")
         _require_shape("known", self.known, "(C,)", (len(self.planes),))
         _require_shape("scores", self.scores, "(C,)", (len(self.planes),))
         _require_shape("probabilities", self.probabilities, "(C, H, W)", self.planes.shape)
