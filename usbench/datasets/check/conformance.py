@@ -31,7 +31,7 @@ from usbench.datasets.config import DatasetConfig, SplitConfig
 from usbench.datasets.dataset import Dataset
 from usbench.errors import ConfigError, DataError, UsbenchError
 from usbench.io.console import track
-from usbench.types import Layout, Record, Task
+from usbench.types import Layout, Record, Sample, Task
 
 RULES = {  # rule → what it says, in the order in which they are checked
     "layout": "a class that inherits from usbench.types.Layout",
@@ -292,18 +292,19 @@ def check_writing(dataset: DatasetConfig, opened: Dataset) -> tuple[list[Finding
     if type(opened.layout).write is Layout.write:
         text = "the layout has no write; without it usbench can't draw phantoms in this format"
         return [Finding("note", "write", text)], 0
-    try:
-        samples, expected = samples_to_write(dataset, opened, WRITTEN)
-    except ConfigError as error:
-        return [Finding("note", "write", f"not checked: {error}")], 0
     named = dataset.with_classes(opened.task, opened.classes)
     layout = source.build_layout(named, opened.task, phantom=True)  # without known defects
+    samples: list[Sample] = []
     with tempfile.TemporaryDirectory(prefix="usbench-") as folder:
         root = Path(folder, opened.root.name)
         root.mkdir()
         try:
-            return check_write(layout, samples, expected, root), len(samples)
+            samples, expected = samples_to_write(dataset, opened, WRITTEN)
+            found = check_write(layout, samples, expected, root)
+        except ConfigError as error:
+            found = [Finding("note", "write", f"not checked: {error}")]
         except NotImplementedError:
-            return [Finding("note", "write", "the layout's write isn't implemented")], 0
+            found = [Finding("note", "write", "the layout's write isn't implemented")]
         except Exception as error:  # noqa: BLE001
-            return [finding_of_failure("write", error, root)], len(samples)
+            found = [finding_of_failure("write", error, root)]
+    return found, len(samples)

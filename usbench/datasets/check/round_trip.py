@@ -100,7 +100,8 @@ def samples_to_write(
     They are of every split of a run, and have their records' ids, without a split before it.
 
     Raises:
-        ConfigError: the layout writes the targets of a view that the dataset doesn't have.
+        ConfigError: the layout writes the targets of another view, which don't suit.
+        Exception: whatever the layout raises.
     """
     shares = itertools.zip_longest(*(opened.records[split] for split in SPLITS))
     mixed = [record for row in shares for record in row if record is not None]
@@ -133,11 +134,16 @@ def _targets_to_write(
     if written_as not in dataset.views:
         text = f"the layout writes {written_as} targets, and {dataset.name} has no such view"
         raise ConfigError(text)
-    other = source.build_layout(dataset, written_as, opened.phantom)
-    by_image = {record.image: record for record in other.index(opened.root)}
+    try:
+        other = source.build_layout(dataset, written_as, opened.phantom)
+        by_image = {record.image: record for record in other.index(opened.root)}
+        targets = [other.read(opened.root, by_image[record.image]) for record in records]
+    except Exception as error:  # a fault of that view's
+        text = f"the layout writes {written_as} targets, and that view can't be read"
+        raise ConfigError(text) from error
     if other.classes != opened.classes:
         raise ConfigError(f"the layout writes {written_as} targets, whose classes are others")
-    return [other.read(opened.root, by_image[record.image]) for record in records]
+    return targets
 
 
 def _count_splits(items: Sequence[Record] | Sequence[Sample]) -> dict[str, int]:

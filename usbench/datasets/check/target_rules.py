@@ -138,12 +138,12 @@ def same_target(first: Target, second: Target) -> bool:
     if isinstance(first, Boxes) and isinstance(second, Boxes):
         return (
             first.xyxy.shape == second.xyxy.shape
-            and np.allclose(first.xyxy, second.xyxy, atol=DIGITS)
+            and np.allclose(first.xyxy, second.xyxy, atol=DIGITS, equal_nan=True)
             and np.array_equal(first.labels, second.labels)
         )
     if isinstance(first, Landmarks) and isinstance(second, Landmarks):
         return np.array_equal(first.state, second.state) and all(
-            a.shape == b.shape and np.allclose(a, b, atol=DIGITS)
+            a.shape == b.shape and np.allclose(a, b, atol=DIGITS, equal_nan=True)
             for a, b in zip(first.paths, second.paths, strict=True)
         )
     return False
