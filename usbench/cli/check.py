@@ -49,6 +49,7 @@ from usbench.io.numbers import format_count
 from usbench.types import Task
 
 MOST = 20  # findings shown of one kind, lines to paste; the JSON has all
+MOST_FAULTS = 5  # findings shown of one rule: the layout makes the same mistake everywhere
 MOST_SIZES = 5  # of images; more are shown as a range
 
 
@@ -180,7 +181,7 @@ def show_conformance(views: Mapping[Task, ViewConformance], name: str, root: Pat
     table("rules of usbench.types.Layout", ("rule", "what it says", *views), rows)
     for task, view in views.items():
         findings = [replace(item, text=f"{task}: {item.text}") for item in view.findings]
-        for line in format_findings(findings, MOST):
+        for line in format_findings(findings, MOST_FAULTS):
             say(line)
 
 

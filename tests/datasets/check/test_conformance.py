@@ -697,7 +697,7 @@ def test_the_verb_ends_with_1_for_an_error(lab, root, capsys):
     assert any(
         line.startswith("error: boxes: detect: detect/p0_0.json: expected") for line in lines
     )
-    assert "error: boxes: … and 4 more (--json FILE has all)" in lines
+    assert "error: boxes: … and 19 more (--json FILE has all)" in lines
     content = json.loads((lab / "found.json").read_text())
     assert list(content["views"]) == ["detect"] and len(content["findings"]) == 24
     assert content["findings"][0].keys() == {"task", "level", "kind", "text"}
