@@ -76,7 +76,8 @@ class Masks:
 
     def __post_init__(self) -> None:
         boolean = self.planes.ndim == 3 and self.planes.dtype == bool
-        _require(boolean, f"planes: expected (C, H, W) bool, got {self.planes.shape}")
+        got = f"{self.planes.shape} {self.planes.dtype}"
+        _require(boolean, f"planes: expected (C, H, W) bool, got {got}")
         _require_shape("known", self.known, "(C,)", (len(self.planes),))
         _require_shape("scores", self.scores, "(C,)", (len(self.planes),))
         _require_shape("probabilities", self.probabilities, "(C, H, W)", self.planes.shape)
@@ -205,6 +206,7 @@ class Layout:
     A layout inherits from this class and needs `classes`, `index`, `read` and `write`. Everything
     else has a default. The layouts of usbench also state a `name` and a `version`, which identify
     them in run ids; a layout from elsewhere is identified by its path and its source.
+    `usbench check --conformance` checks a layout against this contract.
     """
 
     classes: tuple[str, ...]
@@ -220,7 +222,10 @@ class Layout:
         raise NotImplementedError
 
     def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
-        """Write samples below root in the release's format; return what `index` would."""
+        """Write samples below root in the release's format; return what `index` would.
+
+        A sample's id may be that of a record of this release, without a split before it.
+        """
         raise NotImplementedError
 
     def shared_files(self, root: Path) -> list[str]:

@@ -19,7 +19,7 @@ from usbench.datasets import source
 from usbench.datasets.config import DatasetConfig, ViewConfig
 from usbench.datasets.dataset import Dataset, open_view
 from usbench.datasets.phantoms import phantom
-from usbench.datasets.phantoms.scenes import CLASSES, SHAPES
+from usbench.datasets.phantoms.scenes import SHAPES
 from usbench.io.config import conf_dir
 from usbench.types import Layout, Record, Sample, Task
 
@@ -40,11 +40,13 @@ def read_dataset(path: Path) -> Any:
 YAMLS = {
     p.stem: read_dataset(p) for conf in FOLDERS for p in sorted((conf / "dataset").glob("*.yaml"))
 }
-VIEWS = [(name, task) for name, node in YAMLS.items() for task in node["views"]]
+# A lab's dataset may have no phantom: usbench check --conformance reads its own files.
+VIEWS = [(n, task) for n, node in YAMLS.items() if node.get("phantom") for task in node["views"]]
 # Releases whose phantoms are mere shapes share the layouts' code. Of them some stand for all in
 # longer tests; the others are trained with -m slow.
 EXAMPLES = ("aul", "busbra", "busi", "camus", "fetalbiometry", "hc18")
-ALIKE = {name for name, node in YAMLS.items() if node["phantom"]["scene"] in SHAPES} - {*EXAMPLES}
+SCENES = {name: (node.get("phantom") or {}).get("scene") for name, node in YAMLS.items()}
+ALIKE = {name for name, scene in SCENES.items() if scene in SHAPES} - {*EXAMPLES}
 UNLIKE = [name for name in YAMLS if name not in ALIKE]
 TRAINABLE = [view for view in VIEWS if not YAMLS[view[0]]["split"].get("test_only")]
 
@@ -87,7 +89,7 @@ def small_phantom(node: dict[str, Any], task: Task, root: Path) -> Written:
     if dataset.split.gap is not None:  # a small series has few images to lose
         dataset = replace(dataset, split=replace(dataset.split, gap=1))
     spec = source.phantom_spec(dataset)
-    classes = dataset.views[task].classes or CLASSES[spec.scene][task]
+    classes = dataset.views[task].classes or phantom.scene_classes(spec, task)
     named = dataset.with_classes(task, classes)
     layout = source.build_layout(named, task, phantom=True)
     spec = replace(spec, size=SIZE, counts={split: COUNTS[split] for split in spec.counts})

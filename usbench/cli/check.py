@@ -3,20 +3,23 @@
     usbench check dataset=usgra [data=DIR | dataset.root=DIR]
                             [task=segment|detect|landmark|all] [--against DATASET]
                             [--json FILE] [--sheet FILE.png] [--config-dir DIR]
+    usbench check --conformance dataset=mine [data=DIR | dataset.root=DIR] [--config-dir DIR]
 
 Every image is decoded and every label read, as a run would; nothing is changed. Pairs of images
 that show the same are drawn side by side (runs/check/<dataset>-pairs.png). The exit code is 1 where
 there are errors, pixel-identical images in two splits among them; what the dataset's YAML already
 knows, a leak of the release's own split, is a warning. With --against, images that another dataset
-has too are found as well. Everything else is an override of the configuration, as in python -m
-usbench; --dataset NAME is the same as dataset=NAME.
+has too are found as well. With --conformance, the dataset's layout is checked against the contract
+of usbench.types.Layout instead, on these files: seconds, on some of the images. Everything else is
+an override of the configuration, as in python -m usbench; --dataset NAME is the same as
+dataset=NAME.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from usbench.cli.options import (
@@ -29,6 +32,7 @@ from usbench.cli.options import (
     write_json,
 )
 from usbench.datasets import source
+from usbench.datasets.check.conformance import RULES, ViewConformance, check_conformance
 from usbench.datasets.check.contact_sheet import draw_pairs
 from usbench.datasets.check.counts import counts_to_json, table_header, table_rows
 from usbench.datasets.check.duplicates import SimilarPair
@@ -42,8 +46,10 @@ from usbench.errors import ConfigError, DataError
 from usbench.io.config import Composed
 from usbench.io.console import say, table
 from usbench.io.numbers import format_count
+from usbench.types import Task
 
 MOST = 20  # findings shown of one kind, lines to paste; the JSON has all
+MOST_FAULTS = 5  # findings shown of one rule: the layout makes the same mistake everywhere
 MOST_SIZES = 5  # of images; more are shown as a range
 
 
@@ -159,6 +165,55 @@ def report_to_json(
     }
 
 
+def show_conformance(views: Mapping[Task, ViewConformance], name: str, root: Path) -> None:
+    """Show what was looked at, every rule's outcome by task, and the findings."""
+    say(f"{name} at {root}")
+    for task, view in views.items():
+        say(
+            f"{task}: {format_count(view.images, 'image')}, targets of {view.read} read, "
+            f"{format_count(view.written, 'sample')} written to a copy and read again"
+        )
+    rows = [
+        (rule, text, *(view.outcome(rule) for view in views.values()))
+        for rule, text in RULES.items()
+        if any(rule in view.rules for view in views.values())
+    ]
+    table("rules of usbench.types.Layout", ("rule", "what it says", *views), rows)
+    for task, view in views.items():
+        findings = [replace(item, text=f"{task}: {item.text}") for item in view.findings]
+        for line in format_findings(findings, MOST_FAULTS):
+            say(line)
+
+
+def conformance_to_json(
+    views: Mapping[Task, ViewConformance], name: str, phantom: bool
+) -> dict[str, object]:
+    """Everything that was found as JSON's data."""
+    return {
+        "dataset": name,
+        "phantom": phantom,
+        "errors": count_findings(views, "error"),
+        "warnings": count_findings(views, "warning"),
+        "findings": [
+            {"task": task, **vars(item)} for task, view in views.items() for item in view.findings
+        ],
+        "views": {
+            task: {
+                "images": view.images,
+                "read": view.read,
+                "written": view.written,
+                "rules": {rule: view.outcome(rule) for rule in view.rules},
+            }
+            for task, view in views.items()
+        },
+    }
+
+
+def count_findings(views: Mapping[Task, ViewConformance], level: str) -> int:
+    """How many findings of all views are of a level."""
+    return sum(view.number(level) for view in views.values())
+
+
 def check(options: Options) -> int:
     """Check, show, draw, write; the exit code."""
     named = [f"dataset={options.dataset}"] if options.dataset else []
@@ -167,6 +222,11 @@ def check(options: Options) -> int:
     dataset = DatasetConfig.from_mapping(config["dataset"])
     tasks = select_tasks(dataset, dict(pairs).get("task", "all"))
     root, phantom = locate_release(config, dataset)
+    if options.conformance:
+        views = {task: check_conformance(dataset, root, phantom, task) for task in tasks}
+        show_conformance(views, dataset.name, root)
+        write_json(options.json, conformance_to_json(views, dataset.name, phantom))
+        return end(count_findings(views, "error"), count_findings(views, "warning"))
     report = check_release(dataset, root, phantom, tasks)
     common = (
         check_against(options, config["data"], dataset, root, report) if options.against else []
@@ -185,8 +245,12 @@ def check(options: Options) -> int:
         default.unlink(missing_ok=True)  # an earlier check's
     content = report_to_json(report, dataset.name, phantom, contact_sheet)
     write_json(options.json, {**content, "common": list(map(vars, common))})
-    errors = report.number("error")
-    say(f"{format_count(errors, 'error')}, {format_count(report.number('warning'), 'warning')}")
+    return end(report.number("error"), report.number("warning"))
+
+
+def end(errors: int, warnings: int) -> int:
+    """Say how many there are; the exit code."""
+    say(f"{format_count(errors, 'error')}, {format_count(warnings, 'warning')}")
     return 1 if errors else 0
 
 
@@ -197,5 +261,10 @@ def main(argv: list[str] | None = None) -> int:
     against = "another dataset, to find the images that both have"
     parser.add_argument("--against", metavar="DATASET", help=against)
     parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="where the pairs are drawn")
+    conformance = "check the layout's contract instead"
+    parser.add_argument("--conformance", action="store_true", help=conformance)
     add_overrides(parser, "dataset=, data=, task=")
-    return run_verb(check, parser.parse_intermixed_args(argv))
+    options = parser.parse_intermixed_args(argv)
+    if options.conformance and (options.against or options.sheet):
+        parser.error("--conformance compares no images: leave --against and --sheet out")
+    return run_verb(check, options)

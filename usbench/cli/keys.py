@@ -160,7 +160,7 @@ def show_model(
     """Show the keys of a model, of its recipe and of its metric; the rows."""
     model = composed["model"]
     dataset = DatasetConfig.from_mapping(composed["dataset"])
-    real, _ = source.locate(dataset, composed["data"], composed["source"])
+    real = not dataset.phantom or source.locate(dataset, composed["data"], composed["source"])[0]
     recipe = choose_recipe(composed, dataset, real)
     rows = list(model_rows(model, read_file_comments(folders, "model", name), recipe))
     prefix = f"model.recipes.{recipe}."

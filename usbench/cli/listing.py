@@ -46,12 +46,16 @@ def by_task(row: Sequence[str]) -> tuple[str, str]:
 
 
 def describe_images(dataset: JsonObject, data: Path | None) -> str:
-    """Where a dataset's images come from: here | not here (phantom) | drawn on demand."""
+    """Where a dataset's images come from: here, not here (perhaps a phantom), drawn on demand."""
     if not dataset.get("released", True):
         return "drawn on demand"
     name = str(dataset.get("name", dataset["file"]))
     folder = Path(data or os.environ.get("USBENCH_DATA") or "data") / name
-    return "here" if folder.is_dir() else "not here (phantom)"
+    if folder.is_dir():
+        return "here"
+    # A YAML that builds on another one has that one's phantom, unless it says null.
+    has_phantom = dataset.get("phantom", "defaults" in dataset)
+    return "not here (phantom)" if has_phantom else "not here"
 
 
 def show(options: Options) -> None:

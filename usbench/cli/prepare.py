@@ -36,12 +36,16 @@ from usbench.io.download import RemoteFile, fetch, sha256_with_bar, verify
 
 def describe_release(dataset: DatasetConfig, listed: Sequence[RemoteFile], root: Path) -> None:
     """Say what the release is, under which licence, and how to get it."""
-    say(dataset.title)
-    say(f"licence: {dataset.licence}")
-    say(f"please cite: {dataset.citation}")
-    say(f"access: {dataset.access}")
-    if dataset.unverified:
-        say(f"not verified: {'; '.join(dataset.unverified)}")
+    say(dataset.title or dataset.name)
+    facts = {
+        "licence": dataset.licence,
+        "please cite": dataset.citation,
+        "access": dataset.access,
+        "not verified": "; ".join(dataset.unverified),
+    }
+    for name, text in facts.items():
+        if text:
+            say(f"{name}: {text}")
     for archive in listed:
         size = f", {archive.size:,} bytes" if archive.size else ""
         origin = archive.page or archive.url or "on request"

@@ -248,13 +248,18 @@ def index_release(layout: Layout, root: Path) -> tuple[Record, ...]:
     """
     records = tuple(layout.index(root))
     for record in records:
-        place = f"{root}: record {record.id!r}: the"
-        require_name(record.id, f"{place} id")
-        require_name(record.group, f"{place} group")
-        require_name(record.image, f"{place} image")
-        if record.label is not None:
-            require_name(record.label, f"{place} label")
+        require_plain_names(record, root)
     return records
+
+
+def require_plain_names(record: Record, root: Path) -> None:
+    """Raise DataError where a record's id, group or file isn't a plain name."""
+    place = f"{root}: record {record.id!r}: the"
+    require_name(record.id, f"{place} id")
+    require_name(record.group, f"{place} group")
+    require_name(record.image, f"{place} image")
+    if record.label is not None:
+        require_name(record.label, f"{place} label")
 
 
 def require_name(name: object, what: str) -> None:

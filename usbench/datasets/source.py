@@ -6,7 +6,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import cast
 
@@ -34,8 +34,9 @@ def locate(dataset: DatasetConfig, data: str | None, source: str) -> tuple[bool,
         (whether the release is used, the folder where it is or would be).
 
     Raises:
-        ConfigError: an unknown `source`, or `real` for a dataset without a release.
-        DataError: a release was named and isn't there.
+        ConfigError: an unknown `source`, `real` for a dataset without a release, or `phantom` for
+            one without a phantom.
+        DataError: a release was named and isn't there, or has no phantom that could replace it.
     """
     if source not in ("auto", "real", "phantom"):
         raise ConfigError(f"source={source}: expected auto, real or phantom")
@@ -49,11 +50,19 @@ def locate(dataset: DatasetConfig, data: str | None, source: str) -> tuple[bool,
             raise ConfigError(f"{key}='': expected a folder, or null")
     data = data or os.environ.get("USBENCH_DATA")
     root = release_folder(dataset, data)
+    if source == "phantom":
+        require_phantom(dataset)
     if source == "phantom" or not dataset.released:
         return False, root
-    if not root.is_dir() and (dataset.root or data or source == "real"):
+    named = dataset.root or data or source == "real"
+    if not root.is_dir() and (named or not dataset.phantom):
         reason = "no such folder" if dataset.root else f"no {dataset.name} release found"
-        raise DataError(f"{root}: {reason}; how to get it: {dataset.access}")
+        if not named:
+            reason += ", and it has no phantom"
+        advice = f"how to get it: {dataset.access}"
+        if not dataset.access:
+            advice = "name its folder with data= or dataset.root="
+        raise DataError(f"{root}: {reason}; {advice}")
     return root.is_dir(), root
 
 
@@ -89,15 +98,38 @@ def open_dataset(
 # ---- phantoms
 
 
+def require_phantom(dataset: DatasetConfig) -> None:
+    """Raise ConfigError for a dataset whose YAML describes no phantom."""
+    if dataset.phantom:
+        return
+    if not dataset.released:
+        raise ConfigError(
+            f"dataset={dataset.name}: expected a release or a phantom; set released: true in its "
+            "YAML, or describe a phantom"
+        )
+    raise ConfigError(
+        f"dataset={dataset.name}: its YAML has no phantom; name its images with data= or "
+        "dataset.root=, or describe a phantom (conf/README.md shows one)"
+    )
+
+
 def phantom_spec(dataset: DatasetConfig) -> phantom.PhantomSpec:
     """The dataset's phantom, from its YAML.
 
     Raises:
         ConfigError: the YAML describes no phantom, or figures that aren't whole.
     """
+    require_phantom(dataset)
     node = dataset.phantom
-    if not node:
-        raise ConfigError(f"dataset={dataset.name}: expected a key 'phantom', got none")
+    required = {"scene", "size", "counts", "seed"}
+    known = {item.name for item in fields(phantom.PhantomSpec)}
+    for key in sorted((node.keys() ^ required) - (known - required)):
+        found = "an unknown" if key in node else "no"
+        raise ConfigError(
+            f"dataset.phantom: expected {', '.join(sorted(required))}, and perhaps "
+            f"{', '.join(sorted(known - required))}; got {found} key {key!r}"
+        )
+    node = {"per_group": phantom.PhantomSpec.per_group, **node}
     figures = [node["seed"], node["per_group"], *node["size"], *node["counts"].values()]
     if not all(isinstance(figure, int) for figure in figures):
         raise ConfigError(

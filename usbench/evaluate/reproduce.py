@@ -74,7 +74,8 @@ def rebuild_config(
     check_version(config, result)
     machine.resolve_device(config.device)
     config = with_weights(config, weights_file)
-    drawn = config.phantom and result.data.fingerprint == source.phantom_fingerprint(
+    drawn = bool(config.phantom and config.dataset.phantom)
+    drawn = drawn and result.data.fingerprint == source.phantom_fingerprint(
         config.dataset, config.task, config.fold
     )
     if drawn:

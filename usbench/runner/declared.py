@@ -53,8 +53,9 @@ def recipe_path(key: str, arguments: Sequence[str], config_dir: Path | None) -> 
     try:
         composed = compose_alone(choices, config_dir)
         dataset = DatasetConfig.from_mapping(composed["dataset"])
-        released, _ = source.locate(dataset, composed["data"], composed["source"])
-        name = choose_recipe(composed, dataset, released)
+        real = not dataset.phantom
+        real = real or source.locate(dataset, composed["data"], composed["source"])[0]
+        name = choose_recipe(composed, dataset, real)
         keys = {*(load_recipe_keys(composed["model"]) or {}), *composed["model"]["recipes"][name]}
     except UsbenchError:
         return None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from usbench.errors import UsbenchError, in_one_line
 
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
@@ -28,6 +31,16 @@ class Finding:
 def finding_of_error(kind: str, error: Exception, root: Path, level: Level = "error") -> Finding:
     """An error of ours as a finding, its paths relative to the root."""
     return Finding(level, kind, str(error).replace(f"{root}/", "").replace(str(root), root.name))
+
+
+def finding_of_failure(kind: str, error: Exception, root: Path) -> Finding:
+    """Whatever a layout raised as a finding; of an error that isn't ours also where."""
+    if isinstance(error, UsbenchError):
+        return finding_of_error(kind, error, root)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(last.filename).name}, line {last.lineno}"
+    text = f"{type(error).__name__}: {in_one_line(error)} ({place})"
+    return Finding("error", kind, text.replace(f"{root}/", ""))
 
 
 def format_findings(findings: Sequence[Finding], most: int) -> list[str]:

@@ -291,7 +291,8 @@ class ImageFiles:
             stated: fields of the path that its target or its attributes decide.
         """
         names = [name for name in self.fields if name not in stated]
-        fields = {**split_id(sample.id, names), **stated}
+        named = split_id(sample.id, names) if names else {}
+        fields = {**named, **stated}
         split: Split | None = None
         if self.lists or self.split_file or None not in self.templates:
             known = self.lists or list(_named(self.templates)) or SPLITS

@@ -245,8 +245,9 @@ class Tables(Layout):
         return self.index(root)
 
     def name_picture(self, sample: Sample, part: Part) -> str:
-        """The name of a written image."""
-        return f"{sample.id}{PICTURES[0]}"
+        """The name of a written image, whose id may be that of a record."""
+        stem = sample.id.removeprefix(f"{part.images}/")
+        return f"{stem}{PICTURES[0]}"
 
     def _part_of(self, sample: Sample, marks: Landmarks) -> Part:
         """The first part that has exactly the measures that are seen."""

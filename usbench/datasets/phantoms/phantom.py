@@ -66,7 +66,14 @@ def draw_samples(
             count or id pattern that can't be drawn.
     """
     _check(spec, task)
-    return _samples(spec, task, classes or scene_classes(spec, task))
+    if not classes:
+        classes = scene_classes(spec, task)
+    if spec.scene in CLASSES and len(classes) != len(CLASSES[spec.scene][task]):
+        raise ConfigError(
+            f"phantom scene {spec.scene!r}: expected {len(CLASSES[spec.scene][task])} classes, got "
+            f"{len(classes)} ({', '.join(classes)}); {', '.join(SHAPE_TASKS)} take any"
+        )
+    return _samples(spec, task, classes)
 
 
 def scene_classes(spec: PhantomSpec, task: Task) -> tuple[str, ...]:
