@@ -130,7 +130,16 @@ def test_the_tracker_has_the_run(done):
     assert run.data.metrics["test/dice"] == pytest.approx(result["scores"]["dice"]["value"])
     assert [m.step for m in client.get_metric_history(run.info.run_id, "val/score")] == [1, 2]
     files = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert files >= {"config.yaml", "record.json", "overlays"}
+    assert files >= {"config.yaml", "record.json", "overlays", "cases.json"}
+    assert "mlflow.parentRunId" not in run.data.tags  # it belongs to no sweep
+    profiles = {
+        part.dataset.name: json.loads(part.dataset.profile) for part in run.inputs.dataset_inputs
+    }
+    assert profiles == {
+        "phantom/train": {"images": 8, "groups": 2},
+        "phantom/val": {"images": 4, "groups": 1},
+        "phantom/test": {"images": 4, "groups": 1},
+    }
 
 
 @pytest.mark.process

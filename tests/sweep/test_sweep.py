@@ -15,6 +15,7 @@ from tests.helpers import lab
 from usbench.cli import status
 from usbench.results import store as results
 from usbench.results.result import Result
+from usbench.sweep.planner import without_ways
 
 
 def read_results(folder: Path) -> dict[tuple[str, int], dict[str, Any]]:
@@ -226,6 +227,18 @@ def test_a_silent_host_publishes_nothing_once_another_has_taken_over(tmp_path):
     ) == 2
     assert len(list((folder / "runs" / run_id).glob("lost-*.json"))) == 1
     assert "work done twice: 1" in out
+
+
+@pytest.mark.parametrize(
+    ("overrides", "kept"),
+    [
+        (("dataset=busi", "seed=0", "retry_failed=true"), ["dataset=busi", "seed=0"]),
+        (("plan=true", "overwrite=true", "debug=true", "tracking=mlflow"), []),
+        (("model.build.plan=true", "device=cpu"), ["model.build.plan=true", "device=cpu"]),
+    ],
+)
+def test_what_makes_it_the_same_sweep(overrides, kept):
+    assert list(without_ways(overrides)) == kept
 
 
 def until(condition: Any) -> None:

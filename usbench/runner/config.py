@@ -24,7 +24,7 @@ from usbench.results.result import Tuned
 from usbench.types import Task
 
 NAME = "config.yaml"  # in the run's folder
-HIDDEN = ("root", "runs", "results", "debug", "tracking")  # of no interest elsewhere
+HIDDEN = ("root", "runs", "results", "debug", "tracking", "parent")  # of no interest elsewhere
 TYPES: Mapping[str, type | UnionType] = {  # of the values that nothing else checks
     "dataset": dict,
     "task": str,
@@ -121,6 +121,7 @@ class RunConfig:
     tuned: Tuned | None = None  # the search whose values are run
     study: str | None = None  # the search that this run is a trial of
     transfer: Transfer | None = None  # None: the dataset that is trained on
+    parent: str | None = None  # MLflow's run of the sweep; None: a single run
 
     @property
     def view(self) -> ViewConfig:

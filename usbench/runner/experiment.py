@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from usbench.datasets.dataset import Samples
+from usbench.datasets.dataset import Dataset, Samples
 from usbench.errors import ConfigError, RunError, UsbenchError, in_one_line
 from usbench.io.config import build
 from usbench.metrics.scores import Scores
@@ -35,10 +35,12 @@ from usbench.runner.tracking.background import (
     Untracked,
     read_log,
 )
+from usbench.runner.tracking.inputs import SplitInput
 from usbench.runner.transfer import ClassMap
 from usbench.types import Model, Run, Split, Target
 
 MODEL_MEMBERS = {"fit", "restore", "predict", "parameters"}
+CONTEXTS: Mapping[Split, str] = {"train": "training", "val": "validation", "test": "testing"}
 
 
 def train_and_test(config: RunConfig, lock: RunLock = ALONE) -> Result:
@@ -47,7 +49,7 @@ def train_and_test(config: RunConfig, lock: RunLock = ALONE) -> Result:
     dataset = config.open_dataset()
     inputs = Inputs.record(config, dataset)
     train, val, test = dataset.train, dataset.val, dataset.test
-    with open_tracker(config) as tracker:
+    with open_tracker(config, dataset) as tracker:
         journal = Journal(config.run_dir / LOG, tracker, lock.check)
         announce_run(config, dataset, journal.earlier_s)
         clock = Clock(journal.earlier_s)
@@ -121,7 +123,7 @@ def finish_run(
     overlays = draw_overlays(predictions, cases, title, attribution)
     path = lock.publish(config, result, hash_case_ids(cases, dataset.redistribute, dataset.name))
     remove_checkpoints(config)
-    tracker.finish("FINISHED", result, overlays if dataset.redistribute == "images" else ())
+    tracker.finish("FINISHED", result, overlays if dataset.redistribute == "images" else (), path)
     if config.study:
         report.report_trial(result)
     else:
@@ -265,7 +267,7 @@ class Journal:
 
 
 @contextmanager
-def open_tracker(config: RunConfig) -> Iterator[Tracker]:
+def open_tracker(config: RunConfig, dataset: Dataset) -> Iterator[Tracker]:
     """The run's tracker, which training never waits for; an error ends its run as FAILED."""
     if config.tracking == "none":
         yield Untracked()
@@ -279,8 +281,9 @@ def open_tracker(config: RunConfig) -> Iterator[Tracker]:
             name=f"{config.model.name}-s{config.seed}-{config.run_id}",
             run_id=config.run_id,
             params=tracked_params(config),
-            tags={"usbench.phantom": str(config.phantom).lower()},
+            tags=tracked_tags(config),
             config=public,
+            inputs=tracked_inputs(config, dataset),
         )
     tracker = BackgroundTracker(store, config.run_dir)
     try:
@@ -288,6 +291,25 @@ def open_tracker(config: RunConfig) -> Iterator[Tracker]:
     except BaseException:
         tracker.finish("FAILED", None)
         raise
+
+
+def tracked_tags(config: RunConfig) -> dict[str, str]:
+    """What kind of run it is, and the sweep's run above it."""
+    parent = {"mlflow.parentRunId": config.parent} if config.parent else {}
+    return {"usbench.phantom": str(config.phantom).lower(), **parent}
+
+
+def tracked_inputs(config: RunConfig, dataset: Dataset) -> list[SplitInput]:
+    """The dataset's splits."""
+    facts = {"phantom": str(config.phantom).lower(), "licence": config.dataset.licence or "unknown"}
+    inputs = []
+    for split, context in CONTEXTS.items():
+        records = dataset.records[split]
+        counts = {"images": len(records), "groups": len({record.group for record in records})}
+        inputs.append(
+            SplitInput(f"{dataset.name}/{split}", config.fingerprint, context, counts, facts)
+        )
+    return inputs
 
 
 def tracked_params(config: RunConfig) -> dict[str, object]:

@@ -24,6 +24,7 @@ from usbench.runner.plan import Plan
 from usbench.runner.publish import remove_leftovers
 from usbench.runner.resources import Resources
 from usbench.runner.status import RunStatus, State, run_statuses
+from usbench.runner.tracking.sweeps import SweepRun
 from usbench.sweep.studies import plan_tuned_run
 
 FOLDER = "sweep"  # below runs
@@ -230,6 +231,13 @@ class Sweep:
 
     jobs: list[Job]
     remote: bool  # whether a cluster runs the jobs
+    tracked: SweepRun | None = None  # the parent of its runs in MLflow; None: they aren't tracked
+
+    def below_its_run(self, job: Job) -> Plan:
+        """A job's plan, its run a child of the sweep's."""
+        assert job.plan
+        parent = self.tracked.run_id if self.tracked else None
+        return replace(job.plan, config=replace(job.plan.config, parent=parent))
 
     def finish(self) -> int:
         """Print what isn't done and why, and counts; the exit code."""
@@ -254,4 +262,6 @@ class Sweep:
             say("runs that the cluster has queued, or runs, continue there")
         if "failed" in unfinished:
             say("with retry_failed=true it does what failed, too")
+        if self.tracked:
+            self.tracked.end("FAILED" if unfinished else "FINISHED")
         return 1 if unfinished else 0

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import copy
 import functools
+import hashlib
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -33,13 +34,16 @@ from usbench.io.config import (
     to_plain_data,
 )
 from usbench.io.console import say, track, warn
+from usbench.io.files import canonical_json
 from usbench.io.overrides import quote
 from usbench.runner.folders import check_folders
 from usbench.runner.recipes import check_recipe_overrides
 from usbench.runner.resources import launcher_resources
+from usbench.runner.tracking.sweeps import SweepRun, open_sweep_run
 from usbench.sweep import studies
 from usbench.sweep.estimate import show_plan
 from usbench.sweep.jobs import (
+    Job,
     StoredJob,
     Sweep,
     name_jobs,
@@ -51,6 +55,7 @@ from usbench.sweep.jobs import (
 from usbench.sweep.search import Search, begin_search
 
 NUMBERED = re.compile(r"(seed|fold)=(0|[1-9]\d*)")
+WAYS = ("overwrite", "plan", "retry_failed", "tracking", "debug")  # of doing the same sweep
 REFERENCE = re.compile(r"\$\{[^}]*\b(seed|fold)\b")
 
 # Hydra makes the callback and returns its result to nobody, so the command lends it a list.
@@ -127,21 +132,47 @@ def begin_sweep(config: DictConfig) -> None:
         places = max(1, min(resources.places, len(to_do)))
         show_plan(jobs, [job.name for job in to_do], places, config.overwrite)
         raise Finished(0)
+    if not to_do:
+        raise Finished(Sweep(jobs, resources.remote).finish())
+    sweep = Sweep(jobs, resources.remote, track_sweep(runs, jobs, to_do, task_overrides(config)))
     run_ids = []
     for n, job in enumerate(to_do, 1):
-        assert job.plan
-        run_ids.append(quote(job.plan.config.run_id))
+        plan = sweep.below_its_run(job)
+        run_ids.append(quote(plan.config.run_id))
         given = (config.overwrite, resources.per_gpu, resources.remote, str(Path.cwd()))
-        store_job(StoredJob(job.plan, *given, f"{n} of {len(to_do)}: {job.name}"))
-    sweep = Sweep(jobs, resources.remote)
-    if not to_do:
-        raise Finished(sweep.finish())
+        store_job(StoredJob(plan, *given, f"{n} of {len(to_do)}: {job.name}"))
     if resources.remote:
         say(f"{len(to_do)} runs go to the cluster; usbench status --watch shows them")
     _sweeps.get([]).append(sweep)
     with read_write(config), open_dict(config):
         config.hydra.overrides.task = [f"runs={quote(str(runs))}", f"planned={','.join(run_ids)}"]
         config.hydra.sweeper.params = None
+
+
+def track_sweep(
+    runs: Path, jobs: Sequence[Job], to_do: Sequence[Job], command: Sequence[str]
+) -> SweepRun | None:
+    """The sweep's run in MLflow, one for all starts of the sweep; None where no run is tracked.
+
+    Args:
+        runs: the folder of all runs.
+        jobs: of the sweep.
+        to_do: those that this command does.
+        command: its overrides, which become the run's name.
+
+    Raises:
+        RunError: the store can't be used.
+    """
+    if not any(job.plan and job.plan.config.tracking == "mlflow" for job in to_do):
+        return None
+    table = [list(without_ways(job.overrides)) for job in jobs]
+    sweep_id = hashlib.sha256(canonical_json(table).encode()).hexdigest()[:12]
+    return open_sweep_run(runs, sweep_id, " ".join(without_ways(command)))
+
+
+def without_ways(overrides: Iterable[str]) -> Iterator[str]:
+    """Overrides without those that say how often and how the same runs are done."""
+    return (override for override in overrides if override.partition("=")[0] not in WAYS)
 
 
 def begin_optuna_search(config: DictConfig) -> None:

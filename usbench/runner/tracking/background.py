@@ -67,6 +67,12 @@ class Note:
     ended: int | None = None  # ms since 1970
     result: Result | None = None
     files: tuple[str, ...] = ()  # names in the run's folder
+    published: str | None = None  # path of the result's file
+
+    @property
+    def published_path(self) -> Path | None:
+        """The result's file, beside which its case table lies."""
+        return None if self.published is None else Path(self.published)
 
     def time_of(self, row: Row) -> int:
         """When a value was logged, to .1 s; ms since 1970."""
@@ -131,13 +137,20 @@ class Tracker(Protocol):
         """Keep one value of a curve."""
         return
 
-    def finish(self, status: Status, result: Result | None, files: Sequence[Path] = ()) -> None:
+    def finish(
+        self,
+        status: Status,
+        result: Result | None,
+        files: Sequence[Path] = (),
+        published: Path | None = None,
+    ) -> None:
         """Send the rest and end the run, once.
 
         Args:
             status: how it ended.
             result: of a run that has finished.
             files: pictures of images that may be shared.
+            published: the result's file, beside which its case table lies.
         """
         return
 
@@ -171,7 +184,13 @@ class BackgroundTracker:
         self._send_earlier(step)
         self._calls.put(partial(self._tracker.log, name, float(value), step, time_ms()))
 
-    def finish(self, status: Status, result: Result | None, files: Sequence[Path] = ()) -> None:
+    def finish(
+        self,
+        status: Status,
+        result: Result | None,
+        files: Sequence[Path] = (),
+        published: Path | None = None,
+    ) -> None:
         """Send the rest and end the run, once; what isn't sent in time stays noted."""
         if self._ended:
             return
@@ -183,6 +202,7 @@ class BackgroundTracker:
             ended=time_ms(),
             result=result,
             files=tuple(file.name for file in files),
+            published=None if published is None else str(published.absolute()),
         )
         self._update_note(self.note.write)
         self._calls.put(partial(self._end, files))
@@ -211,7 +231,8 @@ class BackgroundTracker:
     def _end(self, files: Sequence[Path]) -> None:
         note = self.note
         assert note.status and note.ended
-        self._unsent = self._tracker.end(note.status, note.result, files, note.ended)
+        published = note.published_path
+        self._unsent = self._tracker.end(note.status, note.result, files, note.ended, published)
         if not self._unsent:
             self._update_note(note.remove)
 
@@ -278,7 +299,8 @@ def send_run(folder: Path, client: Any, uri: str) -> Sent | None:
     missing = len(tracker.waiting)
     ended = note.ended or max((note.time_of(row) for row in rows), default=time_ms())
     status = note.status or "KILLED"
-    if failure := tracker.end(status, note.result, list(map(folder.joinpath, note.files)), ended):
+    files = list(map(folder.joinpath, note.files))
+    if failure := tracker.end(status, note.result, files, ended, note.published_path):
         raise RunError(f"{failure}; run this again when it answers")
     if note.lies_in(folder):
         note.remove(folder)

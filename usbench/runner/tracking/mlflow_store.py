@@ -27,9 +27,11 @@ from typing import Any, Literal, NamedTuple
 
 from filelock import FileLock
 
-from usbench.errors import RunError
+from usbench.errors import RunError, UsbenchError
 from usbench.io.console import warn
 from usbench.results.result import Result
+from usbench.results.store import load_cases
+from usbench.runner.tracking.inputs import SplitInput, encode_table
 from usbench.runner.tracking.text import (
     HOST,
     final_scores,
@@ -49,6 +51,7 @@ QUIET = {  # what the user has set stays
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # MLflow's 7 keep a start waiting for four minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",  # s
 }
+TABLE = "cases.json"  # a run's case table among its files
 NOISY = ("alembic", "mlflow", "sqlalchemy", "urllib3")  # loggers
 
 
@@ -105,7 +108,12 @@ class MlflowTracker:
             warn(f"{failure}; the run goes on, its values are kept and sent when the store answers")
 
     def end(
-        self, status: Status, result: Result | None, files: Sequence[Path], at: int
+        self,
+        status: Status,
+        result: Result | None,
+        files: Sequence[Path],
+        at: int,
+        published: Path | None = None,
     ) -> str | None:
         """Send everything and end the run.
 
@@ -114,6 +122,7 @@ class MlflowTracker:
             result: of a run that has finished.
             files: pictures of images that may be shared.
             at: when it ended, in ms since 1970.
+            published: the result's file, beside which its case table lies.
 
         Returns:
             What couldn't be sent and why, in one line; None where all was.
@@ -123,6 +132,7 @@ class MlflowTracker:
         calls: dict[str, Callable[[], object]] = {
             "curves and scores": self._send,
             "record and overlays": lambda: self._send_files(result, files),
+            "case table": lambda: self._send_cases(published),
             f"status {status}": lambda: self._client.set_terminated(self.run_id, status, at),
         }
         failures = {}
@@ -152,6 +162,18 @@ class MlflowTracker:
         for file in files:
             self._client.log_artifact(self.run_id, str(file), "overlays")
 
+    def _send_cases(self, published: Path | None) -> None:
+        """Send the published case table, in which ids are hashed where they must be."""
+        try:
+            rows = load_cases(published) if published else []
+        except UsbenchError as error:  # removed or damaged since: no later attempt would find it
+            warn(f"{error}; mlflow has the run without its case table")
+            return
+        if rows:
+            self._client.log_text(self.run_id, encode_table(rows), TABLE)
+            tables = json.dumps([{"path": TABLE, "type": "table"}])
+            self._client.set_tag(self.run_id, "mlflow.loggedArtifacts", tables)
+
     def _try(self, call: Callable[[], object]) -> str | None:
         """Make a call of the store; why it failed, in one line, or None."""
         try:
@@ -172,6 +194,7 @@ def open_tracker(
     params: Mapping[str, object],
     tags: Mapping[str, str],
     config: Path | None,
+    inputs: Sequence[SplitInput] = (),
 ) -> MlflowTracker:
     """Start a run in a store, which is made where it is new (by any number of processes at once).
 
@@ -186,6 +209,7 @@ def open_tracker(
         params: key figures of the configuration.
         tags: further ones.
         config: a file to store.
+        inputs: the splits that it reads.
 
     Raises:
         RunError: the store can't be used.
@@ -207,6 +231,8 @@ def open_tracker(
                 client.log_batch(
                     run.info.run_id, params=entries[start : start + 100], synchronous=True
                 )
+            if inputs:
+                client.log_inputs(run.info.run_id, [split.to_mlflow() for split in inputs])
             if config is not None:
                 client.log_artifact(run.info.run_id, str(config))
     return MlflowTracker(client, run.info.run_id, one_line(uri))
