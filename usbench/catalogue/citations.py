@@ -55,7 +55,7 @@ def model_entry(card: Card) -> Entry:
         fields["year"] = str(year)
     citation = card.value("citation") or ""
     if not citation:
-        fields["url"] = str(card.value("code") or card.source)
+        fields["howpublished"] = escape_latex(str(card.value("code") or card.source))
     return misc_entry(f"model-{card.key or card.id}", card.name, citation, fields)
 
 
@@ -70,7 +70,8 @@ def misc_entry(
         citation: one line; "": none is known.
         fields: further ones.
     """
-    content = {"title": f"{{{escape_latex(title)}}}", **(fields or {})}
+    # Styles sort by author, else by `key`.
+    content = {"key": escape_latex(title), "title": f"{{{escape_latex(title)}}}", **(fields or {})}
     dois, preprints = DOI.findall(citation), ARXIV.findall(citation)
     if len(dois) + len(preprints) == 1 and ";" not in citation:  # else it may be another work's
         content |= {"doi": dois[0]} if dois else {"eprint": preprints[0], "archiveprefix": "arXiv"}

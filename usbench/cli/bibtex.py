@@ -11,6 +11,7 @@ note of a @misc entry, which stderr says: complete such an entry yourself.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,6 +31,7 @@ from usbench.errors import ConfigError, DataError, did_you_mean
 from usbench.io.bibtex import Entry, write_entries
 from usbench.io.console import say, warn
 from usbench.io.files import JsonObject, write_all
+from usbench.io.numbers import format_count
 from usbench.results.result import Result
 from usbench.results.selection import select_results
 from usbench.results.store import load_finished
@@ -54,14 +56,14 @@ def write_bibtex(options: Options) -> None:
         entries += entries_of_dataset(name, datasets)
     for name in sorted({*options.model, *used_models(results)}):
         entries += entries_of_model(name, models)
-    text = write_entries(unique_entries(entries))
+    entries = unique_entries(entries)
+    text = write_entries(entries)
     files = {options.out: text.encode()} if options.out else {}
     if options.json:
-        facts = [asdict(entry) for entry in unique_entries(entries)]
-        files[options.json] = encode_json({"entries": facts})
+        files[options.json] = encode_json({"entries": list(map(asdict, entries))})
     write_all(files)
     if options.out:
-        say(f"{options.out}: {len(unique_entries(entries))} entries")
+        say(f"{options.out}: {len(entries)} entries")
     else:
         say(text.removesuffix("\n"))
 
@@ -99,11 +101,16 @@ def load_used(words: Sequence[str], folder: Path) -> list[Result]:
 def used_datasets(results: Iterable[Result]) -> set[str]:
     """The datasets that results were trained or scored on; phantoms are no dataset's images."""
     names: set[str] = set()
+    phantoms: Counter[str] = Counter()
     for result in results:
         if result.data.phantom:
-            warn(f"{result.run_id}: on a phantom, so no image of {result.dataset} is used")
+            phantoms[result.dataset] += 1
         else:
             names |= {result.dataset, result.trained_on or result.dataset}
+    for name, number in sorted(phantoms.items()):
+        warn(
+            f"dataset {name}: {format_count(number, 'result')} on its phantom, which has none of its images"
+        )
     return names
 
 

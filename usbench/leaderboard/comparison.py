@@ -113,7 +113,7 @@ def load_models(paths: Sequence[Path]) -> ComparedResults:
             used.append((path, result))
             tables.append(table)
     if not used:
-        raise DataError(describe_too_few(0, left_out))
+        raise DataError(left_out[0] if len(paths) == 1 else describe_too_few(0, left_out))
     results = [result for _, result in used]
     task = results[0].task
     names = model_names(results, results_beside(paths))

@@ -96,9 +96,9 @@ def build_table(
         reasons = f": {'; '.join(left_out)}" if left_out else ""
         raise DataError(f"{folder}: expected a finished result, got none{reasons}")
     main = shown[0].primary
-    reasons = [results[row.run_ids[0]].scores.get(main) for row in shown]
+    figures = [results[row.run_ids[0]].scores.get(main) for row in shown]
     has_interval = any(row.score and row.score.low is not None for row in shown)
-    stated = [figure.interval for figure in reasons if figure and figure.interval]
+    stated = [figure.interval for figure in figures if figure and figure.interval]
     return PaperTable(
         title=title,
         rows=tuple(shown),
@@ -177,12 +177,12 @@ def describe_data(rows: Sequence[Row], results: Results, folder: Path) -> Evalua
     if with_cases:
         of_cases = groups_of_cases(next(read_case_tables(with_cases, results, folder)))
         images, groups = len(of_cases), len(set(of_cases))
-    dataset = read_settings(first).dataset
-    meaning = dataset.get("groups")
+    nodes = [read_settings(results[row.run_ids[0]]).dataset for row in rows]
+    meanings = [node.get("unknown_groups") or node.get("groups") for node in nodes]
     return EvaluatedData(
         images=images,
         groups=groups,
-        group_meaning=str(dataset.get("unknown_groups") or meaning or ""),
+        group_meaning=str(next(filter(None, meanings), "")),
         split=first.data.splits or "",
         phantom=first.data.phantom,
     )
@@ -206,7 +206,7 @@ def differences_to_best(
     differences = {}
     for pair, p in zip(comparison.pairs, comparison.corrected, strict=True):
         if pair.first == comparison.models[0]:
-            ends = (None, None)
+            ends: tuple[float | None, float | None] = (None, None)
             if pair.low is not None and pair.high is not None:
                 ends = (-pair.high, -pair.low)
             row = ranked[int(pair.second)]

@@ -76,7 +76,7 @@ class Line:
 
 def table_lines(table: PaperTable) -> tuple[list[str], list[Line]]:
     """(titles of the columns, lines)."""
-    has_recipes = any(row.recipe_label for row in table.rows)
+    has_recipes = len(recipes_of(table)) > 1
     header = ["Model", *(["Recipe"] if has_recipes else []), "Seeds"]
     header += [TITLES.get(name, name) for name in table.metrics]
     if table.has_ranks:
@@ -96,6 +96,11 @@ def table_lines(table: PaperTable) -> tuple[list[str], list[Line]]:
             cells += difference_cells(table.differences.get(row.run_ids), table.tested)
         lines.append(Line(tuple(cells), row.origin in REFERENCES))
     return header, lines
+
+
+def recipes_of(table: PaperTable) -> list[str]:
+    """The recipes of the rows, each once; references have none."""
+    return list(dict.fromkeys(row.recipe_label for row in table.rows if row.recipe_label))
 
 
 def row_name(row: Row) -> str:
@@ -140,6 +145,8 @@ def caption(table: PaperTable) -> list[str]:
     if data.split:
         sentences.append(f"Split: {data.split}")
     sentences += [describe_n(table), *describe_intervals(table)]
+    if len(recipes_of(table)) == 1:
+        sentences.append(f"Recipe: {recipes_of(table)[0]}")
     if any(len(row.seeds) > 1 for row in table.rows):
         sd = f"the sample SD of {main_title(table)} in parentheses"
         sentences.append(f"Seeds: their number, {sd}; scores are means over them")
@@ -238,7 +245,7 @@ def to_latex(table: PaperTable) -> str:
             rf"\caption{{{' '.join(map(escape_latex, caption(table)))}}}",
             rf"\label{{tab:{row.dataset}-{row.task}}}",
             r"\footnotesize",
-            r"\setlength{\tabcolsep}{4pt}",
+            r"\setlength{\tabcolsep}{3pt}",
             rf"\begin{{tabular}}{{{'l' * left}{'c' * (len(header) - left)}}}",
             r"\toprule",
             f"{' & '.join(map(escape_latex, header))} \\\\",
