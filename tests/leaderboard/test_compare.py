@@ -12,12 +12,15 @@ import pytest
 
 from tests.helpers.finished import finish, moved
 from tests.helpers.paths import ROOT
+from tests.leaderboard.test_leaderboard import make_result
 from usbench.cli import compare, leaderboard
+from usbench.io import console
 from usbench.leaderboard import comparison
 from usbench.leaderboard.build import build_rows
 from usbench.metrics import paired
 from usbench.metrics.bootstrap import draw
 from usbench.results.format import format_with_interval
+from usbench.results.result import Result
 from usbench.results.store import load_cases, load_result, load_results, save_result
 
 
@@ -271,6 +274,123 @@ def test_rows_that_differ_in_their_recipe_have_it_in_their_name(variants):
     variants[2].unlink()
     models = comparison.load_models([variants[0], variants[1], variants[3]]).models
     assert [model.name for model in models] == ["unet · quick", "unet · standard"]
+
+
+# ---- names of recipes
+
+
+def recipe_result(epochs, seed=0, precision="bf16", **recipe):
+    """A result of one model, whose recipe says more than a name can."""
+    recipe = {"epochs": epochs, "lr": epochs / 10, "a": epochs, "b": -epochs, **recipe}
+    config = {"model": {"name": "unet", "version": 1, "recipe": recipe}}
+    series = f"{hash(str(recipe)) % 10**12:012}"
+    content = make_result(config=config, seed=seed, precision=precision, series=series)
+    return Result.from_json(content)
+
+
+@pytest.mark.parametrize(
+    ("results", "names"),
+    [
+        # They differ in epochs, lr, a and b: the epochs tell them apart.
+        ([recipe_result(8), recipe_result(4)], ["unet · epochs=8", "unet · epochs=4"]),
+        (
+            [recipe_result(8), recipe_result(4), recipe_result(4, size=256)],
+            [
+                "unet · epochs=8 · size=none",
+                "unet · epochs=4 · size=none",
+                "unet · epochs=4 · size=256",
+            ],
+        ),
+        # Both precisions of both seeds: each precision is a row.
+        (
+            [recipe_result(8, seed, kind) for kind in ("bf16", "fp32") for seed in (0, 1)],
+            ["unet · precision=bf16"] * 2 + ["unet · precision=fp32"] * 2,
+        ),
+        ([recipe_result(8, 0, "bf16"), recipe_result(8, 1, "bf16")], ["unet", "unet"]),
+    ],
+)
+def test_recipes_of_one_name_get_telling_names(results, names):
+    assert comparison.model_names(results) == names
+
+
+def test_recipes_that_few_values_do_not_tell_apart_have_their_run_id():
+    """No three of these values tell all recipes apart."""
+    values = [{name: int(name == other) for name in "cdefg"} for other in "cdefg"]
+    results = [recipe_result(8, **recipe) for recipe in values]
+    assert comparison.model_names(results) == [f"unet · {result.run_id}" for result in results]
+
+
+# ---- what is left out
+
+
+@pytest.mark.parametrize("words", [["usgra/segment"], ["usgra/segment/*-s[0-9]-*"]])
+def test_what_cannot_be_compared_is_left_out_with_the_reason(variants, tmp_path, capsys, words):
+    """One failed seed or damaged file ended it."""
+    results = tmp_path / "results"
+    failed = {"status": "failed", "reason": "the training loss is nan", "protocols": ()}
+    original = load_result(variants[0])
+    changes = {"cases": None, "cases_sha256": None, "primary": None, "validation": None}
+    seed = save_result(results, replace(original, seed=7, run_id="7" * 12, **failed, **changes))
+    other_data = replace(original.data, fingerprint="0" * 64)
+    moved = replace(original, model="fpn", run_id="8" * 12, data=other_data)
+    elsewhere = save_result(results, moved, stored_cases(variants[0]))
+    variants[1].write_text("{")
+    variants[3].with_name(load_result(variants[3]).cases).unlink()
+    out = tmp_path / "out.json"
+    assert compare.main([*words, "--results", str(results), "--json", str(out)]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    expected = {
+        seed: "expected a finished run, got one that failed: the training loss is nan",
+        elsewhere: "got others",
+        variants[1]: "got a damaged file",
+        variants[3]: "expected the case table",
+    }
+    assert len(lines) == len(expected)
+    for path, says in expected.items():
+        (line,) = (line for line in lines if path.stem in line)
+        assert line.startswith("left out: ") and says in line
+    content = json.loads(out.read_text())
+    assert [f"left out: {reason}" for reason in content["left_out"]] == lines
+    models = {model["name"]: model["run_ids"] for model in content["models"]}
+    assert models == {"unet · epochs=8": [f"{0:012x}"], "unet · epochs=4": [f"{2:012x}"]}
+    assert [model["seeds"] for model in content["models"]] == [1, 1]
+
+
+def test_what_most_results_share_is_compared(variants):
+    """The first one is of other data: it doesn't decide."""
+    original = load_result(variants[0])
+    other = replace(original, data=replace(original.data, fingerprint="0" * 64))
+    save_result(variants[0].parents[2], other, stored_cases(variants[0]))
+    loaded = comparison.load_models(variants)
+    assert len(loaded.models) == 3 and len(loaded.left_out) == 1
+    assert f"{0:012x}.json: expected a result on the files of" in loaded.left_out[0]
+
+
+def test_fewer_than_two_models_that_are_left_are_one_line(variants, capsys):
+    variants[2].write_text("{")
+    assert compare.main([str(variants[0]), str(variants[2])]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("expected at least two models, got one; left out: ")
+    assert f"{2:012x}.json: expected a result as JSON" in error and error.count("\n") == 1
+
+
+def test_other_cases_are_left_out(variants, tmp_path):
+    result = load_result(variants[2])
+    save_result(tmp_path / "results", result, stored_cases(variants[2])[:-2])
+    loaded = comparison.load_models(variants)
+    (reason,) = loaded.left_out
+    assert f"expected the cases of {variants[0].name}, got others" in reason
+
+
+def test_a_narrow_terminal_hides_columns_and_says_which(variants, monkeypatch, capsys):
+    arguments = [str(variants[0]), str(variants[2])]
+    hidden = []
+    for width in (70, 140):
+        terminal = console.PlainConsole(force_terminal=True, width=width, soft_wrap=True)
+        monkeypatch.setattr(console, "out", terminal)
+        assert compare.main(arguments) == 0
+        hidden.append("not shown: p, 95 % (--json FILE writes all)" in capsys.readouterr().out)
+    assert hidden == [True, False]
 
 
 def test_the_leaderboard_counts_rows_and_hints_at_phantoms(variants, tmp_path, capsys):

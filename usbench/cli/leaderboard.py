@@ -36,7 +36,7 @@ from usbench.io.cores import count_cores
 from usbench.io.files import write_all
 from usbench.io.numbers import format_count
 from usbench.leaderboard.build import build_rows
-from usbench.leaderboard.cache import open_cache
+from usbench.leaderboard.cache import Cache, open_cache
 from usbench.leaderboard.csv_file import to_csv
 from usbench.leaderboard.leakage import add_further_scores
 from usbench.leaderboard.markdown import to_markdown
@@ -68,7 +68,10 @@ def regenerate(options: Options) -> int:
     if options.phantom:  # a phantom's score never stands beside a published one
         datasets = [replace(dataset, published=()) for dataset in datasets]
     results = load_results(options.results, options.phantom)
-    rows = build_ranked_rows(results, datasets, read_configs(*folders), options)
+    name = "leaderboard-phantom.json" if options.phantom else "leaderboard.json"
+    with open_cache(options.runs / "cache" / name, write=not options.check) as cache:
+        configs = read_configs(*folders)
+        rows = build_ranked_rows(results, datasets, configs, options.results, cache)
     folder = options.results / PHANTOM if options.phantom else options.results
     files = {
         folder / "LEADERBOARD.md": to_markdown(rows, datasets, options.phantom).encode(),
@@ -125,16 +128,22 @@ def build_ranked_rows(
     results: Sequence[Result],
     datasets: Sequence[DatasetSummary],
     configs: Configs,
-    options: Options,
+    folder: Path,
+    cache: Cache,
 ) -> list[Row]:
-    """The rows with their ranks; what is computed from case tables is cached."""
-    name = "leaderboard-phantom.json" if options.phantom else "leaderboard.json"
-    with open_cache(options.runs / "cache" / name, write=not options.check) as cache:
-        scored = add_further_scores(results, datasets, options.results, cache)
-        pool = pool_cases(options.results, cache)
-        altered, versions = describe_alterations(results, configs), adapter_versions(configs)
-        rows = build_rows(scored, datasets, pool, altered, versions)
-        return rank_rows(rows, results, options.results, cache)
+    """The rows with their ranks.
+
+    Args:
+        results: in any order.
+        datasets: with the published rows.
+        configs: the YAML of models and datasets.
+        folder: where the results lie.
+        cache: what is known already of what case tables give.
+    """
+    scored = add_further_scores(results, datasets, folder, cache)
+    altered, versions = describe_alterations(results, configs), adapter_versions(configs)
+    rows = build_rows(scored, datasets, pool_cases(folder, cache), altered, versions)
+    return rank_rows(rows, results, folder, cache)
 
 
 def render_stale(

@@ -9,6 +9,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, 
 from typing import Any, TypeVar
 
 from usbench.errors import ConfigError, did_you_mean
+from usbench.io.bibtex import read_entries
 from usbench.io.files import JsonObject
 from usbench.types import Task
 
@@ -84,6 +85,7 @@ class DatasetConfig:
     title: str = ""  # for people
     access: str = ""  # how to get the release
     citation: str | None = None  # of the release
+    bibtex: str | None = None  # its entries: what usbench bibtex writes
     attribution: str | None = None  # that published pictures carry
     root: str | None = None  # the folder of this one release, instead of <data>/<name>
     groups: str | None = None  # what a group is, a word of GROUPS
@@ -115,6 +117,7 @@ class DatasetConfig:
         if not isinstance(config.views, Mapping):
             raise ConfigError(f"{where}: expected views by task, got {config.views!r}")
         check_name(config)
+        check_bibtex(config.bibtex, where)
         for key, words in (("groups", GROUPS), ("certainty", CERTAINTIES)):
             value = getattr(config, key)
             if value is not None and value not in words:
@@ -161,6 +164,15 @@ class DatasetConfig:
         check_classes(named, f"dataset.views.{task}.classes")
         views = {**self.views, task: replace(view, classes=named)}
         return replace(self, views=views)
+
+
+def check_bibtex(text: object, where: str) -> None:
+    """Raise ConfigError unless a dataset's `bibtex` is BibTeX, or left out."""
+    if text is None:
+        return
+    entries = read_entries(text, f"{where}: bibtex") if isinstance(text, str) else []
+    if not entries:
+        raise ConfigError(f"{where}: bibtex: expected entries as text, got {text!r}")
 
 
 def check_name(config: DatasetConfig) -> None:

@@ -198,3 +198,27 @@ def table_fits(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bool:
     ]
     width = sum(widths) + 2 * (len(widths) - 1)
     return not out.is_terminal or width <= out.width
+
+
+def fit_columns(
+    header: Sequence[str], rows: Sequence[Sequence[str]], optional: Iterable[str]
+) -> tuple[list[str], list[list[str]], list[str]]:
+    """Leave out columns until a terminal shows a table without breaking its lines.
+
+    Args:
+        header: the columns' titles.
+        rows: their cells.
+        optional: titles of columns that may go, the first one first.
+
+    Returns:
+        (header, rows, titles of what was left out).
+    """
+    shown, cells = list(header), list(map(list, rows))
+    hidden: list[str] = []
+    for title in optional:
+        if table_fits(shown, cells):
+            break
+        place = shown.index(title)
+        hidden.append(shown.pop(place))
+        cells = [[*line[:place], *line[place + 1 :]] for line in cells]
+    return shown, cells, hidden

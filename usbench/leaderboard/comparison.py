@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -66,6 +66,8 @@ class ComparedResults:
     scores: Mapping[str, RowScore]  # by model, of the results: what the leaderboard shows
     groups: list[str]  # of each case
     first: Result
+    run_ids: Mapping[str, list[str]]  # by model, of its seeds
+    left_out: list[str]  # one reason for each result that can't be compared
 
 
 def compare_models(
@@ -89,22 +91,30 @@ def compare_models(
 
 
 def load_models(paths: Sequence[Path]) -> ComparedResults:
-    """Load results and their case tables.
+    """Load results and their case tables; those that can't be compared are left out.
+
+    What most results share (dataset, task, fold, data and protocol) is what is compared.
 
     Raises:
-        DataError: results that aren't of one dataset, task, split, data and protocol; a missing
-            case table; other cases.
+        DataError: no result is left.
     """
-    results: list[Result] = []
-    tables = []
-    for path in paths:
-        result = store.load_finished(path)
-        results.append(result)
-        check_comparable(path, result, paths[0], results[0])
-        rows = store.load_cases(path)
-        if not rows:
-            raise DataError(f"{path}: no case table found beside it; run it again")
-        tables.append(rows)
+    loaded, left_out = load_each(paths)
+    kinds = Counter(kind_of(result) for _, result in loaded).most_common(1)
+    reference = [item for item in loaded if kind_of(item[1]) == kinds[0][0]]
+    used: list[tuple[Path, Result]] = []
+    tables: list[CaseRows] = []
+    for path, result in loaded:
+        try:
+            check_comparable(path, result, *reference[0])
+            table = load_table(path, result, used[0][0].name if used else "", tables[:1])
+        except DataError as error:
+            left_out.append(str(error))
+        else:
+            used.append((path, result))
+            tables.append(table)
+    if not used:
+        raise DataError(left_out[0] if len(paths) == 1 else describe_too_few(0, left_out))
+    results = [result for _, result in used]
     task = results[0].task
     names = model_names(results, results_beside(paths))
     figures = [result.scores[USUAL_SCORES[task][0]] for result in results]
@@ -113,7 +123,58 @@ def load_models(paths: Sequence[Path]) -> ComparedResults:
         scores={name: RowScore.of_seeds(seeds) for name, seeds in by_name(names, figures).items()},
         groups=groups_of_cases(tables[0]),
         first=results[0],
+        run_ids=by_name(names, map(attrgetter("run_id"), results)),
+        left_out=left_out,
     )
+
+
+def load_each(paths: Iterable[Path]) -> tuple[list[tuple[Path, Result]], list[str]]:
+    """(the finished results with their paths, why each other one is left out)."""
+    loaded, left_out = [], []
+    for path in paths:
+        try:
+            loaded.append((path, store.load_finished(path)))
+        except DataError as error:
+            left_out.append(str(error))
+    return loaded, left_out
+
+
+def load_table(path: Path, result: Result, first: str, tables: Sequence[CaseRows]) -> CaseRows:
+    """The case table of a result.
+
+    Args:
+        path: of the result.
+        result: loaded from there.
+        first: the file of the first compared result.
+        tables: the first one's table, or nothing yet.
+
+    Raises:
+        DataError: there is none, it is damaged, or it has other cases than the first one.
+    """
+    rows = store.read_cases(path, result)
+    if not rows:
+        raise DataError(f"{path}: no case table found beside it; run it again")
+    for table in tables:
+        if comparable_cases(result.task, rows) != comparable_cases(result.task, table):
+            raise DataError(
+                f"{path}: expected the cases of {first}, got others; score both on the same images"
+            )
+    return rows
+
+
+def describe_too_few(models: int, left_out: Sequence[str]) -> str:
+    """The message for fewer than two models that can be compared."""
+    count = {0: "none", 1: "one"}[models]
+    if not left_out:
+        return f"expected at least two models, got {count} (seeds of one recipe are one model)"
+    return f"expected at least two models, got {count}; left out: {'; '.join(left_out)}"
+
+
+def kind_of(result: Result) -> tuple[object, ...]:
+    """Equal for results that can be compared with each other."""
+    protocol = result.protocol
+    data = (result.dataset, result.task, result.fold, result.trained_on, result.data.fingerprint)
+    return (*data, protocol.name, protocol.version)
 
 
 def check_comparable(path: Path, result: Result, first_path: Path, first: Result) -> None:

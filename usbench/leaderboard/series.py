@@ -8,7 +8,7 @@ its scores are means over the folds, and the row says so.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TypeVar
@@ -22,7 +22,9 @@ from usbench.results.result import Result
 # Folds of one seed → the scores of all their cases, for the protocols that case tables suffice for.
 Pool = Callable[[Sequence[Result]], Sequence[ProtocolScores]]
 Value = TypeVar("Value")
-MOST_DIFFERENCES = 3  # that a name lists; with more the run id tells recipes apart
+MOST_DIFFERENCES = 3  # that a name lists
+# The values that tell recipes apart best where they differ in more, by their last word.
+TELLING = ("epochs", "size", "precision", "version", "encoder", "lr", "batch", "weights")
 
 
 @dataclass(frozen=True)
@@ -181,23 +183,51 @@ def group_by_series(results: Iterable[SeedResult], begun: Iterable[Result]) -> l
     for seed_result in sorted(results, key=seed_order):
         family, recipe = series_key(seed_result.result)
         families[family][recipe].append(seed_result)
-    seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
+    seeds: dict[tuple[str, str], set[tuple[int, str | None]]] = defaultdict(set)
     for result in begun:
         if result.seed is not None:
-            seeds[series_key(result)].add(result.seed)
+            seeds[series_key(result)].add((result.seed, result.precision))
     series = []
     for family, recipes in families.items():
         parts: list[tuple[Sequence[SeedResult], int]] = []
         for recipe, group in recipes.items():
-            if len(set(map(attrgetter("result.seed"), group))) == len(group):
-                parts.append((group, len(seeds[family, recipe])))
-            else:  # They differ in something that their configuration doesn't show.
-                parts += [([member], 1) for member in group]
+            parts += split_repeated_seeds(group, seeds[family, recipe])
         firsts = [members[0] for members, _ in parts]
         for first, (members, seeds_begun) in zip(firsts, parts, strict=True):
             others = [other.result for other in firsts if other is not first]
             series.append(Series(series_name(first, others), members, seeds_begun))
     return series
+
+
+def split_repeated_seeds(
+    group: Sequence[SeedResult], begun: Collection[tuple[int, str | None]]
+) -> list[tuple[Sequence[SeedResult], int]]:
+    """Divide a recipe's results so that no part has a seed twice: by precision, else one by one.
+
+    Args:
+        group: all of one recipe, in order of their seed.
+        begun: (seed, precision) of every result of it, failed ones too.
+
+    Returns:
+        (a part's results, how many seeds it should have).
+    """
+    if not has_repeated_seed(group):
+        return [(group, len({seed for seed, _ in begun}))]
+    by_precision: dict[str | None, list[SeedResult]] = defaultdict(list)
+    for member in group:
+        by_precision[member.result.precision].append(member)
+    parts: list[tuple[Sequence[SeedResult], int]] = []
+    for precision, members in by_precision.items():
+        if has_repeated_seed(members):  # They differ in what their configuration doesn't show.
+            parts += [([member], 1) for member in members]
+        else:
+            parts.append((members, sum(other == precision for _, other in begun)))
+    return parts
+
+
+def has_repeated_seed(group: Sequence[SeedResult]) -> bool:
+    """Whether two results have the same seed."""
+    return len({member.result.seed for member in group}) < len(group)
 
 
 def seed_order(member: SeedResult) -> tuple[bool, int, str]:
@@ -240,8 +270,33 @@ def differences(result: Result, others: Sequence[Result]) -> list[str]:
         set(dict(values.items() ^ recipe_values(other).items())) - {"series"} for other in others
     ]
     names = sorted(set().union(*different))
-    if not all(different) or len(names) > MOST_DIFFERENCES:
+    if len(names) > MOST_DIFFERENCES:
+        names = telling_names([values, *map(recipe_values, others)])
+    if not all(different) or not names:
         return [result.run_id]
     return [
         f"{name.rsplit('.', 1)[-1]}={values.get(name, 'none')}".replace('"', "") for name in names
     ]
+
+
+def telling_names(recipes: Sequence[Mapping[str, str]]) -> list[str]:
+    """A few names whose values tell all recipes apart, the same for each; [] where few don't.
+
+    Args:
+        recipes: of each its values by dotted name.
+    """
+    order = {word: place for place, word in enumerate(TELLING)}
+    known = sorted(set().union(*recipes) - {"series"})
+    chosen: list[str] = []
+    for name in sorted(known, key=lambda name: order.get(name.rsplit(".", 1)[-1], len(order))):
+        if count_distinct(recipes, [*chosen, name]) > count_distinct(recipes, chosen):
+            chosen.append(name)
+        if count_distinct(recipes, chosen) == len(recipes):
+            break
+    is_enough = count_distinct(recipes, chosen) == len(recipes)
+    return chosen if is_enough and len(chosen) <= MOST_DIFFERENCES else []
+
+
+def count_distinct(recipes: Sequence[Mapping[str, str]], names: Sequence[str]) -> int:
+    """How many recipes some of their values tell apart."""
+    return len({tuple(recipe.get(name) for name in names) for recipe in recipes})

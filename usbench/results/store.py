@@ -130,21 +130,30 @@ def load_finished(path: Path) -> Result:
     return result
 
 
-def load_results(folder: Path, phantom: bool = False) -> list[Result]:
+def load_results(
+    folder: Path, phantom: bool = False, dataset: str = "", task: str = ""
+) -> list[Result]:
     """All results on real data, or all on phantoms, in order of their path.
+
+    Args:
+        folder: of results.
+        phantom: whether to load those on phantoms.
+        dataset: only its results; "": those of all datasets.
+        task: only its results; "": those of all tasks.
 
     Raises:
         DataError: a file is damaged, or doesn't lie where its content belongs (a copy would
             count twice, a phantom's result would stand among real data).
     """
     top = folder / PHANTOM if phantom else folder
+    pattern = f"{glob.escape(dataset) or '*'}/{glob.escape(task) or '*'}/*.json"
     results = []
     # Results are many small values without reference cycles. Looking for cycles again and again
     # while their number grows would take a third of the time.
     collects_garbage = gc.isenabled()
     gc.disable()
     try:
-        for path in sorted(top.glob("*/*/*.json")):  # a phantom's lies one folder deeper
+        for path in sorted(top.glob(pattern)):  # a phantom's lies one folder deeper
             result = load_result(path)
             place = result_path(folder, result)
             if place != path:

@@ -41,7 +41,7 @@ TYPES: Mapping[str, type | UnionType] = {  # of the values that nothing else che
     "transfer": dict | None,
     "tuned": dict | None,
 }
-HIDDEN_DATASET = ("access", "title", "citation", "root")  # the dataset's YAML has them
+HIDDEN_DATASET = ("access", "title", "citation", "bibtex", "root")  # the dataset's YAML has them
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ DESCRIPTIVE = {  # of a dataset: not part of a run
     "title",
     "licence",
     "citation",
+    "bibtex",
     "access",
     "redistribute",
     "attribution",
