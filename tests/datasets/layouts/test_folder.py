@@ -245,8 +245,8 @@ def test_the_json_is_parsed_once_per_state(tmp_path: Path) -> None:
     content = coco(["a.png", "b.png", "c.png"])
     content["annotations"] = []
     before = (tmp_path / "labels.json").stat()
-    first = layout.labels.files.read(tmp_path / "labels.json")  # type: ignore[attr-defined]
-    assert layout.labels.files.read(tmp_path / "labels.json") is first  # type: ignore[attr-defined]
+    first = layout.reader.labels.files.read(tmp_path / "labels.json")  # type: ignore[attr-defined]
+    assert layout.reader.labels.files.read(tmp_path / "labels.json") is first  # type: ignore[attr-defined]
     (tmp_path / "labels.json").write_text(json.dumps(content))
     os.utime(tmp_path / "labels.json", ns=(before.st_atime_ns, before.st_mtime_ns + 1))
     target = layout.read(tmp_path, records[0])
@@ -436,8 +436,8 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     ),
     "a colour mask": (
         "masks",
-        save("labels/a.png", np.zeros((4, 6, 3), np.uint8)),
-        r"labels/a\.png: .*mode RGB",
+        save("labels/a.png", np.full((4, 6, 3), (0, 255, 0), np.uint8)),
+        r"labels/a\.png: expected a mask of grey values, got colours; save each class as a grey",
     ),
     "16 bits": ("masks", save("labels/a.png", np.zeros((4, 6), np.uint16)), "more than 8 bits"),
     "a mask of another size": (

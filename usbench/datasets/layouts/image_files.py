@@ -60,6 +60,7 @@ class ImageFiles:
         split_file: str | None = None,
         variants: Mapping[str, str] | None = None,
         reads: str = "",
+        advice: str = "is this another release, or another variant of it?",
     ) -> None:
         """Check the settings.
 
@@ -79,6 +80,7 @@ class ImageFiles:
             split_file: a CSV that usbench ships, see `split_files`.
             variants: glob below the root → the copy of the release that has such a path; refused.
             reads: what usbench reads instead of them.
+            advice: what to do where no image is found.
 
         Raises:
             ConfigError: settings that aren't possible.
@@ -94,7 +96,7 @@ class ImageFiles:
         self.group_by, self.fold_by, self.mm_per_px = group_by, fold_by, mm_per_px
         self.folds, self.absent_names, self.split_file = folds, absent_names, split_file
         self.leave_out = frozenset(leave_out)
-        self.variants, self.reads = dict(variants or {}), reads
+        self.variants, self.reads, self.advice = dict(variants or {}), reads, advice
         known = {*self.fields, *(self.table.attributes if self.table else ())}
         for key, name in (("group_by", group_by), ("fold_by", fold_by), ("mm_per_px", mm_per_px)):
             if name is not None and name not in known:
@@ -118,20 +120,26 @@ class ImageFiles:
         refuse_variants(root, self.variants, self.reads)
         labels = tuple(labels)
         found: list[FoundImage] = []
+        label: str | None = None  # a file that matches both templates
         for split, template in self.templates.items():
             files = template.find(root)
             for file in files:
-                if any(label.match(file.path) for label in labels):
+                if any(template.match(file.path) for template in labels):
+                    label = file.path
                     continue
                 name = join_fields(template, file.fields)
                 identity = f"{split}/{name}" if split else name
                 found.append(
                     FoundImage(identity, file.path, file.fields, split, split, file.fields)
                 )
+        if not found and label is not None:
+            raise DataError(
+                f"{root / label}: image and mask are the same file: give a suffix, as in "
+                "{id}_mask.png, so that the masks' pattern matches no image"
+            )
         if not found:
             raise DataError(
-                f"{root}: expected images such as {self.templates_text()}, found none; "
-                "is this another release, or another variant of it?"
+                f"{root}: expected images such as {self.templates_text()}, found none; {self.advice}"
             )
         found = self._join_table(root, found) if self.table else found
         found = self._join_lists(root, found) if self.lists else found

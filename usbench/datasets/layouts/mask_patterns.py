@@ -1,0 +1,376 @@
+"""A user's own images and masks in any tree, found by patterns (see `path_templates`).
+
+    images: '{kind}/{id}.png'      labels: '{kind}/{id}_mask*.png'      several masks are united
+    images: 'scans/{id}.*'         labels: 'masks/{id}.*'               a picture of any format
+    images: '{class}/{id}.png'     labels: '{class}/{id}_mask.png'      the folder is the class
+    images: '{group}/{id}.png'     labels: '{group}/masks/{id}.png'     the folder is the patient
+    labels: {lesion: '{id}_lesion.png', duct: '{id}_duct.png'}          a mask for each class
+
+Beside a pattern a plain folder stands for its pictures. All fields together are an image's id.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from usbench.datasets.codecs import image
+from usbench.datasets.codecs.mask_files import Encoding, Planes
+from usbench.datasets.layouts.folder_labels import check_values, make_own_masks
+from usbench.datasets.layouts.folders import sort_unique
+from usbench.datasets.layouts.image_files import FoundImage
+from usbench.datasets.layouts.pairs import ANY, Pairs
+from usbench.datasets.layouts.path_templates import PathTemplate
+from usbench.datasets.layouts.plain_folder import (
+    Places,
+    places_by_split,
+    require_below_root,
+    require_group,
+)
+from usbench.errors import ConfigError, DataError
+from usbench.types import SPLITS, Layout, Record, Sample, Split, Target, Task
+
+CLASS, GROUP, ID = "class", "group", "id"  # fields with a meaning of their own
+ANY_PICTURE = "{:" + "|".join(image.SUFFIXES) + "}"
+Labels = str | Mapping[str, str]  # one pattern, or one for each class
+
+
+class MaskPatterns(Layout):
+    """See usbench.types.Layout."""
+
+    written_as: Task | None = "segment"
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        images: Places,
+        labels: Places | Mapping[str, str],
+        task: Task,
+        exclusive: bool,
+        lists: Mapping[Split, str] | None,
+        group: re.Pattern[str] | None,
+        mm_per_px: tuple[float, float] | None,
+        values: Mapping[str, int] | None,
+        min_pixels: int,
+    ) -> None:
+        """Check the settings: those of `Folder`, the expression compiled.
+
+        Raises:
+            ConfigError: settings that aren't possible.
+        """
+        if task == "landmark":
+            raise ConfigError("dataset.format=masks: masks have no landmarks")
+        values = check_values(values)
+        places = pair_patterns(images, labels)
+        if lists and None not in places:
+            raise ConfigError(
+                "dataset.lists: patterns per split are set too; leave lists or the patterns per "
+                "split out"
+            )
+        self.group, self.mm_per_px = group, mm_per_px
+        self.parts = {
+            split: FolderPairs(
+                classes or name_classes(*place, values),
+                *place,
+                task=task,
+                values=values,
+                exclusive=exclusive,
+                min_pixels=min_pixels,
+                lists=lists,
+            )
+            for split, place in places.items()
+        }
+        self.classes = next(iter(self.parts.values())).classes
+        if group and any(GROUP in pairs.files.fields for pairs in self.parts.values()):
+            raise ConfigError(
+                f"dataset.group={group.pattern}: {{{GROUP}}} in dataset.images names the group too; "
+                "leave one out"
+            )
+
+    def index(self, root: Path) -> list[Record]:
+        """See usbench.types.Layout."""
+        if not self.classes:
+            words = (pairs.class_words(root) for pairs in self.parts.values())
+            self.classes = tuple(sorted(set(itertools.chain.from_iterable(words))))
+            for pairs in self.parts.values():
+                pairs.classes = self.classes
+        records: list[Record] = []
+        for split, pairs in self.parts.items():
+            records += [self._record(root, split, record) for record in pairs.index(root)]
+        owners: dict[str, Record] = {}
+        for record in records:
+            owner = owners.setdefault(record.image, record)
+            if owner is not record:
+                raise DataError(
+                    f"{root / record.image}: expected one split, got it as {owner.id} and "
+                    f"{record.id}; correct the patterns"
+                )
+        return sort_unique(records)
+
+    def read(self, root: Path, record: Record) -> Target:
+        """See usbench.types.Layout."""
+        pairs, own_record = self._part_of(record)
+        return pairs.read(root, own_record)
+
+    def write(self, root: Path, samples: Iterable[Sample]) -> list[Record]:
+        """See usbench.types.Layout. Fields that nothing decides have a word of their expression."""
+        samples = list(samples)
+        for split, pairs in self.parts.items():
+            chosen = [sample for sample in samples if split in (None, sample.split)]
+            pairs.write(root, chosen)
+        return self.index(root)
+
+    def shared_files(self, root: Path) -> list[str]:
+        """Lists, and every mask of an image but its first."""
+        files = (pairs.shared_files(root) for pairs in self.parts.values())
+        return sorted(set(itertools.chain.from_iterable(files)))
+
+    def oddities(self) -> dict[str, int]:
+        """See usbench.types.Layout."""
+        counts: dict[str, int] = {}
+        for pairs in self.parts.values():
+            for name, count in pairs.oddities().items():
+                counts[name] = counts.get(name, 0) + count
+        return counts
+
+    def mask_files(self, root: Path, record: Record) -> list[str]:
+        """The files of a record's masks, relative to the root."""
+        pairs, own_record = self._part_of(record)
+        return pairs.mask_files(root, own_record)
+
+    def _record(self, root: Path, split: Split | None, record: Record) -> Record:
+        """A record of a part as one of the dataset."""
+        identity = f"{split}/{record.id}" if split else record.id
+        group = record.attributes.get(GROUP, identity)
+        if self.group:
+            name = PurePosixPath(record.image).stem
+            group = require_group(self.group, name, root / record.image)
+        own_split = split or record.split
+        return replace(
+            record, id=identity, group=group, split=own_split, mm_per_px=self.mm_per_px
+        )
+
+    def _part_of(self, record: Record) -> tuple[FolderPairs, Record]:
+        """The part that a record is of, and the record as that part knows it."""
+        for split, pairs in self.parts.items():
+            if split is None:
+                return pairs, record
+            if record.id.startswith(f"{split}/"):
+                return pairs, replace(record, id=record.id.removeprefix(f"{split}/"))
+        raise DataError(f"{record.id}: expected an id of {', '.join(map(str, self.parts))}")
+
+
+class FolderPairs(Pairs):
+    """The images and masks of one pattern each."""
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        images: str,
+        labels: Labels,
+        values: Mapping[str, int],
+        exclusive: bool,
+        **settings: Any,
+    ) -> None:
+        """Check the settings.
+
+        Args:
+            classes: (); the words of {class}, else those that the masks show.
+            images: pattern of the images.
+            labels: pattern of the masks, or one for each class.
+            values: class → value; {}: see `own_masks`.
+            exclusive: whether classes share no pixel.
+            **settings: further ones of `Pairs`.
+
+        Raises:
+            ConfigError: settings that aren't possible.
+        """
+        self.exclusive = exclusive
+        by_folder = CLASS in check_fields(images, labels)
+        one_per_file = by_folder or not isinstance(labels, str)
+        if one_per_file and values:
+            raise ConfigError(
+                "dataset.values: a mask has one class here, as {class} or dataset.labels says; "
+                "leave values out"
+            )
+        super().__init__(
+            classes,
+            images,
+            labels,
+            {"names": ["mask"] if one_per_file else list(classes), "values": values},
+            class_by=CLASS if by_folder else None,
+            class_of={name: name for name in classes},
+            advice="correct dataset.images, or dataset.root",
+            **settings,
+        )
+
+    def make_encoding(self, node: Mapping[str, Any]) -> Encoding:
+        """See Pairs."""
+        return make_own_masks(node["names"], node["values"])
+
+    def index(self, root: Path) -> list[Record]:
+        """See Pairs. DataError, too, for a mask of two images and an image without any mask."""
+        records = super().index(root)
+        owners: dict[str, Record] = {}
+        for record in records:
+            files = self.mask_files(root, record)
+            if not files:
+                raise DataError(f"{root / record.image}: expected a mask of a class, found none")
+            for path in files:
+                owner = owners.setdefault(path, record)
+                if owner is not record:
+                    raise DataError(
+                        f"{root / path}: expected a mask of one image, got it for {owner.image} and "
+                        f"{record.image}; put every field of dataset.images into dataset.labels"
+                    )
+        return records
+
+    def read_planes(self, root: Path, record: Record) -> Planes:
+        """See Pairs. DataError, too, where exclusive classes share a pixel."""
+        planes = super().read_planes(root, record)
+        shared = planes.sum(axis=0) > 1 if self.exclusive else planes[:0]
+        if shared.any():
+            raise DataError(
+                f"{root / record.image}: expected classes that share no pixel, got masks that "
+                f"share {shared.sum()}; set dataset.views.segment.exclusive=false"
+            )
+        return planes
+
+    def may_lack(self, picture: FoundImage, name: str) -> bool:
+        """With a pattern for each class, an image has masks of its own classes only."""
+        return name != ANY
+
+    def mask_files(self, root: Path, record: Record) -> list[str]:
+        """The files of a record's masks, relative to the root."""
+        return list(dict.fromkeys(path for _, path in self._files_of(root, record)))
+
+    def class_words(self, root: Path) -> set[str]:
+        """What {class} is in the images' paths."""
+        templates = (label for labels in self.templates.values() for label in labels.values())
+        return {picture.fields[CLASS] for picture in self.files.find(root, templates)}
+
+    def require_known_classes(self, root: Path, images: Iterable[FoundImage]) -> None:
+        """The words of {class} that are no classes stand for images without one."""
+        if self.class_by is None:
+            return
+        words = sorted({picture.attributes[CLASS] for picture in images})
+        for name in self.classes:
+            if name not in words:
+                raise DataError(
+                    f"{root}: expected some of {', '.join(words)} as dataset.classes, which is what "
+                    f"{{{CLASS}}} in dataset.images finds, got {name}"
+                )
+        self.class_of = {word: word if word in self.classes else None for word in words}
+
+    def _stated_fields(self, sample: Sample, planes: Planes) -> dict[str, str]:
+        """Every field but the one that the sample's id is."""
+        by_class = next(iter(self.templates.values()))
+        templates = [*self.files.templates.values(), *by_class.values()]
+        words = {name: word for template in templates for name, word in template.words().items()}
+        own = ID if ID in self.files.fields else self.files.fields[-1]
+        stated = {**words, GROUP: sample.group, **super()._stated_fields(sample, planes)}
+        return {name: word for name, word in stated.items() if name in words and name != own}
+
+
+def has_pattern(places: object) -> bool:
+    """Whether a setting has a pattern, or patterns: a brace or a star in it."""
+    if isinstance(places, Mapping):
+        return any(map(has_pattern, places.values()))
+    return isinstance(places, str) and any(mark in places for mark in "{*")
+
+
+def pair_patterns(
+    images: Places, labels: Places | Mapping[str, str]
+) -> dict[Split | None, tuple[str, Labels]]:
+    """(pattern of images, pattern or patterns of masks) of each split; None: splits by rule.
+
+    Raises:
+        ConfigError: a path leaves the root, or the two have other splits.
+    """
+    image_places = places_by_split("images", images)
+    of_splits = isinstance(labels, Mapping) and set(labels) <= set(SPLITS)
+    by_split: Mapping[Split | None, Any] = (
+        {split: labels[split] for split in SPLITS if split in labels}
+        if isinstance(labels, Mapping) and of_splits
+        else {None: labels}
+    )
+    splits = image_places.keys() | by_split.keys()
+    if len(splits) > 1 and (None in splits or image_places.keys() != by_split.keys()):
+        raise ConfigError(
+            f"dataset.images, dataset.labels: expected the same splits, got {images} and {labels}"
+        )
+    return {
+        split: expand_places(place, by_split[split]) for split, place in image_places.items()
+    }
+
+
+def expand_places(images: str, labels: object) -> tuple[str, Labels]:
+    """Patterns of plain folders and of ".*": pictures of any format."""
+    own = expand_suffix(images if has_pattern(images) else join(images, "{id}.*"))
+    if isinstance(labels, Mapping):
+        return own, {name: expand_labels(own, path) for name, path in labels.items()}
+    return own, expand_labels(own, labels)
+
+
+def expand_labels(images: str, labels: object) -> str:
+    """The pattern of masks; a plain folder has masks of the images' names."""
+    path = require_below_root("labels", labels)
+    if has_pattern(path):
+        return expand_suffix(path)
+    return join(path, f"{PurePosixPath(images).stem}.{ANY_PICTURE}")
+
+
+def join(folder: str, name: str) -> str:
+    """A path in a folder, which may be the root itself."""
+    return (PurePosixPath(folder) / name).as_posix()
+
+
+def expand_suffix(pattern: str) -> str:
+    """A suffix ".*" as those of pictures."""
+    path = pattern.removeprefix("./")
+    return f"{path.removesuffix('*')}{ANY_PICTURE}" if path.endswith(".*") else path
+
+
+def check_fields(images: str, labels: Labels) -> Sequence[str]:
+    """The fields of the images' pattern.
+
+    Raises:
+        ConfigError: a star in it, or patterns that have no field in common or are the same.
+    """
+    if "*" in images:
+        raise ConfigError(
+            f"dataset.images={images}: expected a name for what differs, got a star; write "
+            f"{images.replace('*', '{folder}', images.count('*') - 1).replace('*', '{id}')}"
+        )
+    fields = PathTemplate(images).fields
+    for pattern in [labels] if isinstance(labels, str) else labels.values():
+        if pattern == images:
+            raise ConfigError(
+                f"dataset.labels={pattern}: image and mask are the same file: give a suffix, such "
+                "as {id}_mask.png"
+            )
+        if not set(PathTemplate(pattern).fields) & set(fields):
+            raise ConfigError(
+                f"dataset.images={images}, dataset.labels={pattern}: expected a field that both "
+                "have, such as {id}, to tell which mask is of which image"
+            )
+    return fields
+
+
+def name_classes(images: str, labels: Labels, values: Mapping[str, int]) -> tuple[str, ...]:
+    """The classes that the settings name; () where {class} does.
+
+    Raises:
+        ConfigError: nothing names them.
+    """
+    named = tuple(values if isinstance(labels, str) else labels)
+    if not named and CLASS not in PathTemplate(images).fields:
+        raise ConfigError(
+            "dataset.classes=null: expected what the masks show, such as dataset.classes=[lesion]; "
+            "usbench check lists the masks' values"
+        )
+    return named
