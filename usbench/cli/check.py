@@ -3,6 +3,8 @@
     usbench check dataset=usgra [data=DIR | dataset.root=DIR]
                             [task=segment|detect|landmark|all] [--against DATASET]
                             [--json FILE] [--sheet FILE.png] [--config-dir DIR]
+    usbench check --dataset folder --images 'BUSI/{kind}/{id}.png'
+                            --labels 'BUSI/{kind}/{id}_mask*.png' [--classes lesion] [--root DIR]
 
 Every image is decoded and every label read, as a run would; nothing is changed. Pairs of images
 that show the same are drawn side by side (runs/check/<dataset>-pairs.png). The exit code is 1 where
@@ -10,6 +12,12 @@ there are errors, pixel-identical images in two splits among them; what the data
 knows, a leak of the release's own split, is a warning. With --against, images that another dataset
 has too are found as well. Everything else is an override of the configuration, as in python -m
 usbench; --dataset NAME is the same as dataset=NAME.
+
+Of your own images and masks it also says what it understood: how many masks each image has, which
+values they store and what those were taken for. It draws some images with their masks
+(runs/check/<dataset>-masks.png) and ends with the command that trains on them. --images and
+--labels are folders or patterns: {kind} and {id} are any text, * any text or none, {class} is the
+class of the masks there, {group} the patient. They start at the working directory, or at --root.
 """
 
 from __future__ import annotations
@@ -19,6 +27,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from usbench.cli.check_folder import (
+    class_overrides,
+    draw_own_images,
+    folder_overrides,
+    own_images_to_json,
+    run_command,
+    show_own_images,
+)
 from usbench.cli.options import (
     Options,
     add_overrides,
@@ -36,6 +52,7 @@ from usbench.datasets.check.findings import format_findings
 from usbench.datasets.check.images import ImageSummary
 from usbench.datasets.check.leakage import find_leaks, pair_to_json
 from usbench.datasets.check.overlap import CommonImage, find_common_images, judge_overlap
+from usbench.datasets.check.own_images import is_own_masks
 from usbench.datasets.check.release import CheckReport, check_release, read_images, select_tasks
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError, DataError
@@ -162,11 +179,17 @@ def report_to_json(
 def check(options: Options) -> int:
     """Check, show, draw, write; the exit code."""
     named = [f"dataset={options.dataset}"] if options.dataset else []
-    pairs, overrides = split_overrides([*options.overrides, *named], "task")
+    pairs, rest = split_overrides(options.overrides, "task")
+    overrides = [*named, *folder_overrides(options), *rest]
     config = compose_for_verb(overrides, options.config_dir, "check")
     dataset = DatasetConfig.from_mapping(config["dataset"])
-    tasks = select_tasks(dataset, dict(pairs).get("task", "all"))
+    tasks = select_tasks(dataset, dict(pairs).get("task", "segment" if options.images else "all"))
     root, phantom = locate_release(config, dataset)
+    if added := class_overrides(dataset, root):
+        overrides += added
+        config = compose_for_verb(overrides, options.config_dir, "check")
+        dataset = DatasetConfig.from_mapping(config["dataset"])
+    own_images = show_own_images(dataset, root) if is_own_masks(dataset) else None
     report = check_release(dataset, root, phantom, tasks)
     common = (
         check_against(options, config["data"], dataset, root, report) if options.against else []
@@ -184,9 +207,17 @@ def check(options: Options) -> int:
     else:
         default.unlink(missing_ok=True)  # an earlier check's
     content = report_to_json(report, dataset.name, phantom, contact_sheet)
-    write_json(options.json, {**content, "common": list(map(vars, common))})
+    content["common"] = list(map(vars, common))
+    if own_images:
+        drawn = default.with_name(f"{dataset.name}-masks.png")
+        if draw_own_images(own_images, root, dataset.name, drawn):
+            say(f"some images with their masks: {drawn}")
+        content["own_images"] = own_images_to_json(own_images)
+    write_json(options.json, content)
     errors = report.number("error")
     say(f"{format_count(errors, 'error')}, {format_count(report.number('warning'), 'warning')}")
+    if own_images and not errors and "segment" in report.counts:
+        say(f"to train on them: {run_command(overrides, report.counts['segment'])}")
     return 1 if errors else 0
 
 
@@ -197,5 +228,12 @@ def main(argv: list[str] | None = None) -> int:
     against = "another dataset, to find the images that both have"
     parser.add_argument("--against", metavar="DATASET", help=against)
     parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="where the pairs are drawn")
+    for option, metavar, help_text in (
+        ("images", "DIR|PATTERN", "of dataset=folder: your images"),
+        ("labels", "DIR|PATTERN", "of dataset=folder: their masks"),
+        ("classes", "NAME,…", "of dataset=folder: what the masks show"),
+        ("root", "DIR", "the folder of the dataset, in which --images and --labels are"),
+    ):
+        parser.add_argument(f"--{option}", metavar=metavar, help=help_text)
     add_overrides(parser, "dataset=, data=, task=")
     return run_verb(check, parser.parse_intermixed_args(argv))

@@ -91,6 +91,12 @@ class OwnMasks(Encoding):
         """See Encoding."""
         return {f"JPEG masks, read as luma above {MIDDLE}": len(self.jpegs)}
 
+    def name_of(self, value: int) -> str | None:
+        """The class of a value that a mask stores; None where it has none."""
+        if not self.values and len(self.names) == 1:
+            return self.names[0] if value in WHITE else None
+        return dict(zip(self.codes, self.names, strict=True)).get(value)
+
     @property
     def codes(self) -> Sequence[int]:
         """The value of each class."""

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from usbench.datasets.codecs.own_masks import OwnMasks
+from usbench.datasets.layouts.folder_labels import check_values, make_own_masks
 from usbench.datasets.layouts.mask_patterns import MaskPatterns, has_pattern
 from usbench.datasets.layouts.plain_folder import (
     Places,
@@ -66,6 +68,7 @@ class Folder(Layout):
         spacing = None if mm_per_px is None else check_spacing(mm_per_px)
         in_name = None if group is None else compile_expression("group", group)
         pairing = None if pair_by is None else compile_expression("pair_by", pair_by)
+        self.values = values
         self.reader: PlainFolder | MaskPatterns
         if has_pattern(images) or has_pattern(labels):
             for key, value, wanted in (("format", format, "masks"), ("pair_by", pair_by, None)):
@@ -75,7 +78,16 @@ class Folder(Layout):
                         "or dataset.labels is a pattern"
                     )
             self.reader = MaskPatterns(
-                classes, images, labels, task, exclusive, lists, in_name, spacing, values, min_pixels
+                classes,
+                images,
+                labels,
+                task,
+                exclusive,
+                lists,
+                in_name,
+                spacing,
+                values,
+                min_pixels,
             )
         else:
             self.reader = PlainFolder(
@@ -118,6 +130,12 @@ class Folder(Layout):
     def oddities(self) -> dict[str, int]:
         """See usbench.types.Layout."""
         return {name: count for name, count in self.reader.oddities().items() if count}
+
+    def encoding(self) -> OwnMasks:
+        """What the values in a mask stand for."""
+        one_per_file = isinstance(self.reader, MaskPatterns) and self.reader.one_per_file
+        names = ["the class of its path"] if one_per_file else self.classes
+        return make_own_masks(names, check_values(self.values))
 
     def mask_files(self, root: Path, record: Record) -> list[str]:
         """The files of a record's masks, relative to the root; [] where labels aren't masks."""

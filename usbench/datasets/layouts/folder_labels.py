@@ -29,6 +29,7 @@ from usbench.errors import ConfigError, DataError
 from usbench.types import Boxes, Landmarks, Masks, Sample, Target, Task
 
 PICTURES = tuple(f".{suffix}" for suffix in image.SUFFIXES)
+ANY_KIND = "PNG, JPEG, BMP or TIFF"
 NAMES = "classes.txt"
 MOST_NAMES = 6  # of subfolders, in a message
 SEPARATORS = "_-. ("  # between an image's name and what numbers its masks
@@ -101,9 +102,7 @@ def check_values(values: Mapping[str, int] | None) -> Mapping[str, int]:
     values = dict(values or {})
     for value in values.values():
         if type(value) is not int or not 0 < value < 256:
-            raise ConfigError(
-                f"dataset.values={values}: expected a value of 1..255 for each class"
-            )
+            raise ConfigError(f"dataset.values={values}: expected a value of 1..255 for each class")
     if len(set(values.values())) < len(values):
         raise ConfigError(f"dataset.values={values}: expected another value for each class")
     return values
@@ -287,19 +286,16 @@ def list_images(folder: Path) -> dict[str, Path]:
     return _list_files(folder, "dataset.images", *PICTURES)
 
 
-def describe_no_images(folder: Path) -> str:
+def describe_no_images(folder: Path, wanted: str = ANY_KIND) -> str:
     """What to say of a folder without pictures, and of those in its subfolders."""
     names = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    text = f"{folder}: no PNG, JPEG, BMP or TIFF directly in it"
+    text = f"{folder}: no {wanted} directly in it"
     if not names:
-        return f"{text}; dataset.images names the folder of the images"
+        return f"{text}; correct dataset.images"
     shown = ", ".join(names[:MOST_NAMES]) + (" …" if len(names) > MOST_NAMES else "")
     inside = (path for name in names for path in sorted((folder / name).iterdir()))
     suffix = next((path.suffix for path in inside if path.suffix.lower() in PICTURES), ".png")
-    return (
-        f"{text}; subfolders {shown} aren't searched: use "
-        f"images='{folder.name}/{{kind}}/{{id}}{suffix}'"
-    )
+    return f"{text}; subfolders {shown} aren't searched: use images='…/{{kind}}/{{id}}{suffix}'"
 
 
 def _list_labels(folder: Path, *suffixes: str) -> dict[str, Path]:

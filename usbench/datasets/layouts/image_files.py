@@ -5,7 +5,7 @@ say of it. The layouts of public releases share it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -60,7 +60,7 @@ class ImageFiles:
         split_file: str | None = None,
         variants: Mapping[str, str] | None = None,
         reads: str = "",
-        advice: str = "is this another release, or another variant of it?",
+        describe_nothing: Callable[[Path], str] | None = None,
     ) -> None:
         """Check the settings.
 
@@ -80,7 +80,7 @@ class ImageFiles:
             split_file: a CSV that usbench ships, see `split_files`.
             variants: glob below the root → the copy of the release that has such a path; refused.
             reads: what usbench reads instead of them.
-            advice: what to do where no image is found.
+            describe_nothing: what to say of a root where no image is found.
 
         Raises:
             ConfigError: settings that aren't possible.
@@ -96,7 +96,8 @@ class ImageFiles:
         self.group_by, self.fold_by, self.mm_per_px = group_by, fold_by, mm_per_px
         self.folds, self.absent_names, self.split_file = folds, absent_names, split_file
         self.leave_out = frozenset(leave_out)
-        self.variants, self.reads, self.advice = dict(variants or {}), reads, advice
+        self.variants, self.reads = dict(variants or {}), reads
+        self.describe_nothing = describe_nothing or self._ask_for_release
         known = {*self.fields, *(self.table.attributes if self.table else ())}
         for key, name in (("group_by", group_by), ("fold_by", fold_by), ("mm_per_px", mm_per_px)):
             if name is not None and name not in known:
@@ -138,9 +139,7 @@ class ImageFiles:
                 "{id}_mask.png, so that the masks' pattern matches no image"
             )
         if not found:
-            raise DataError(
-                f"{root}: expected images such as {self.templates_text()}, found none; {self.advice}"
-            )
+            raise DataError(self.describe_nothing(root))
         found = self._join_table(root, found) if self.table else found
         found = self._join_lists(root, found) if self.lists else found
         found = self._join_split_file(root, found) if self.split_file else found
@@ -189,6 +188,12 @@ class ImageFiles:
     def templates_text(self) -> str:
         """The images' templates, for a message."""
         return " or ".join(template.text for template in self.templates.values())
+
+    def _ask_for_release(self, root: Path) -> str:
+        return (
+            f"{root}: expected images such as {self.templates_text()}, found none; "
+            "is this another release, or another variant of it?"
+        )
 
     def _join_table(self, root: Path, images: Sequence[FoundImage]) -> list[FoundImage]:
         assert self.table is not None

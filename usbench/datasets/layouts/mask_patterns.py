@@ -20,7 +20,12 @@ from typing import Any
 
 from usbench.datasets.codecs import image
 from usbench.datasets.codecs.mask_files import Encoding, Planes
-from usbench.datasets.layouts.folder_labels import check_values, make_own_masks
+from usbench.datasets.layouts.folder_labels import (
+    ANY_KIND,
+    check_values,
+    describe_no_images,
+    make_own_masks,
+)
 from usbench.datasets.layouts.folders import sort_unique
 from usbench.datasets.layouts.image_files import FoundImage
 from usbench.datasets.layouts.pairs import ANY, Pairs
@@ -84,7 +89,8 @@ class MaskPatterns(Layout):
             )
             for split, place in places.items()
         }
-        self.classes = next(iter(self.parts.values())).classes
+        first = next(iter(self.parts.values()))
+        self.classes, self.one_per_file = first.classes, first.one_per_file
         if group and any(GROUP in pairs.files.fields for pairs in self.parts.values()):
             raise ConfigError(
                 f"dataset.group={group.pattern}: {{{GROUP}}} in dataset.images names the group too; "
@@ -101,6 +107,7 @@ class MaskPatterns(Layout):
         records: list[Record] = []
         for split, pairs in self.parts.items():
             records += [self._record(root, split, record) for record in pairs.index(root)]
+        self._require_class_words(root)
         owners: dict[str, Record] = {}
         for record in records:
             owner = owners.setdefault(record.image, record)
@@ -150,9 +157,18 @@ class MaskPatterns(Layout):
             name = PurePosixPath(record.image).stem
             group = require_group(self.group, name, root / record.image)
         own_split = split or record.split
-        return replace(
-            record, id=identity, group=group, split=own_split, mm_per_px=self.mm_per_px
-        )
+        return replace(record, id=identity, group=group, split=own_split, mm_per_px=self.mm_per_px)
+
+    def _require_class_words(self, root: Path) -> None:
+        """DataError for a class that {class} is nowhere."""
+        by_class = [pairs.class_of for pairs in self.parts.values() if pairs.class_by]
+        words = sorted(set().union(*by_class))
+        for name in self.classes:
+            if by_class and name not in words:
+                raise DataError(
+                    f"{root}: expected some of {', '.join(words)} as dataset.classes, which is what "
+                    f"{{{CLASS}}} in dataset.images finds, got {name}"
+                )
 
     def _part_of(self, record: Record) -> tuple[FolderPairs, Record]:
         """The part that a record is of, and the record as that part knows it."""
@@ -191,8 +207,8 @@ class FolderPairs(Pairs):
         """
         self.exclusive = exclusive
         by_folder = CLASS in check_fields(images, labels)
-        one_per_file = by_folder or not isinstance(labels, str)
-        if one_per_file and values:
+        self.one_per_file = by_folder or not isinstance(labels, str)
+        if self.one_per_file and values:
             raise ConfigError(
                 "dataset.values: a mask has one class here, as {class} or dataset.labels says; "
                 "leave values out"
@@ -201,12 +217,15 @@ class FolderPairs(Pairs):
             classes,
             images,
             labels,
-            {"names": ["mask"] if one_per_file else list(classes), "values": values},
+            {"names": ["mask"] if self.one_per_file else list(classes), "values": values},
             class_by=CLASS if by_folder else None,
             class_of={name: name for name in classes},
-            advice="correct dataset.images, or dataset.root",
+            describe_nothing=self.describe_no_images,
             **settings,
         )
+        masks = (template for by_class in self.templates.values() for template in by_class.values())
+        for template in (*self.files.templates.values(), *masks):
+            template.skips_others = True  # {kind:benign|malignant} is a choice among folders
 
     def make_encoding(self, node: Mapping[str, Any]) -> Encoding:
         """See Pairs."""
@@ -240,6 +259,28 @@ class FolderPairs(Pairs):
             )
         return planes
 
+    def find_images(self, root: Path) -> list[FoundImage]:
+        """See Pairs. DataError, too, where no file at all is a mask."""
+        found = super().find_images(root)
+        for by_class in self.templates.values():
+            if not any(template.find(root) for template in by_class.values()):
+                patterns = " or ".join(show_pattern(item.text) for item in by_class.values())
+                raise DataError(
+                    f"{root}: expected masks such as {patterns}, found none ({len(found)} images, "
+                    f"such as {found[0].path}); correct dataset.labels"
+                )
+        return found
+
+    def describe_no_images(self, root: Path) -> str:
+        """What to say where no file is an image."""
+        for template in self.files.templates.values():
+            if template.is_flat:
+                name = PurePosixPath(show_pattern(template.text)).name
+                wanted = ANY_KIND if name == "{id}.*" else name
+                return describe_no_images(root / template.folder, wanted)
+        shown = show_pattern(self.files.templates_text())
+        return f"{root}: expected images such as {shown}, found none; correct dataset.images"
+
     def may_lack(self, picture: FoundImage, name: str) -> bool:
         """With a pattern for each class, an image has masks of its own classes only."""
         return name != ANY
@@ -258,12 +299,6 @@ class FolderPairs(Pairs):
         if self.class_by is None:
             return
         words = sorted({picture.attributes[CLASS] for picture in images})
-        for name in self.classes:
-            if name not in words:
-                raise DataError(
-                    f"{root}: expected some of {', '.join(words)} as dataset.classes, which is what "
-                    f"{{{CLASS}}} in dataset.images finds, got {name}"
-                )
         self.class_of = {word: word if word in self.classes else None for word in words}
 
     def _stated_fields(self, sample: Sample, planes: Planes) -> dict[str, str]:
@@ -303,9 +338,7 @@ def pair_patterns(
         raise ConfigError(
             f"dataset.images, dataset.labels: expected the same splits, got {images} and {labels}"
         )
-    return {
-        split: expand_places(place, by_split[split]) for split, place in image_places.items()
-    }
+    return {split: expand_places(place, by_split[split]) for split, place in image_places.items()}
 
 
 def expand_places(images: str, labels: object) -> tuple[str, Labels]:
@@ -333,6 +366,11 @@ def expand_suffix(pattern: str) -> str:
     """A suffix ".*" as those of pictures."""
     path = pattern.removeprefix("./")
     return f"{path.removesuffix('*')}{ANY_PICTURE}" if path.endswith(".*") else path
+
+
+def show_pattern(pattern: str) -> str:
+    """A pattern as a user writes it."""
+    return pattern.replace(ANY_PICTURE, "*")
 
 
 def check_fields(images: str, labels: Labels) -> Sequence[str]:

@@ -36,6 +36,8 @@ class FoundFile:
 class PathTemplate:
     """A path relative to a release's root, with fields.
 
+    A folder beside those that a field's words list is refused, unless `skips_others` is set.
+
     Raises:
         ConfigError: the path leaves the release, a brace is alone, or a field's expression is none.
     """
@@ -46,17 +48,22 @@ class PathTemplate:
             raise ConfigError(f"{text!r}: expected a path below the release's folder")
         if "{" in (rest := _PART.sub("", text)) or "}" in rest:
             raise ConfigError(f"{text!r}: expected a name between {{ and }}, such as {{id}}")
-        self.text = text
+        self.text, self.skips_others = text, False
         self.fields = tuple(dict.fromkeys(match[1] for match in _PART.finditer(text) if match[1]))
         self._pattern = _compile(text)
         plain = folders[:-1]
         first = next((n for n, folder in enumerate(plain) if _PART.search(folder)), len(plain))
-        self._base, self._depth = Path(*plain[:first]), len(plain) - first
+        self.folder, self._depth = Path(*plain[:first]), len(plain) - first
         self._words = {  # folder fields that list their words → those words
             (n - first, match[1]): match[2].split("|")
             for n, folder in enumerate(plain)
             if (match := _PART.fullmatch(folder)) and match[2] and _WORDS.fullmatch(match[2])
         }
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether all its files are in one folder."""
+        return self._depth == 0
 
     def match(self, path: str) -> Fields | None:
         """The fields of a path relative to the root; None where it doesn't match."""
@@ -92,7 +99,7 @@ class PathTemplate:
             DataError: the folder isn't there, a folder's name isn't one of the listed words, or a
                 name isn't plain text.
         """
-        folder = root / self._base
+        folder = root / self.folder
         if not folder.is_dir():
             got = "a file" if folder.exists() else "no such folder"
             raise DataError(f"{folder}: expected a folder with {self.text}, got {got}")
@@ -101,7 +108,8 @@ class PathTemplate:
             relative = path.removeprefix(f"{root}{os.sep}").replace(os.sep, "/")
             fields = self.match(relative)
             if fields is None:
-                self._require_listed_words(root, relative)
+                if not self.skips_others:
+                    self._require_listed_words(root, relative)
                 continue
             if has_controls(relative):
                 raise DataError(
@@ -113,7 +121,7 @@ class PathTemplate:
 
     def _require_listed_words(self, root: Path, path: str) -> None:
         """DataError where only a folder's name keeps the path from matching."""
-        folders = Path(path).parts[len(self._base.parts) : -1]
+        folders = Path(path).parts[len(self.folder.parts) : -1]
         for (n, name), words in self._words.items():
             if folders[n] not in words:
                 raise DataError(

@@ -38,7 +38,7 @@ class PlainFolder(Layout):
         classes: Sequence[str],
         format: str,
         images: Places,
-        labels: Places,
+        labels: Places | Mapping[str, str],
         task: Task,
         exclusive: bool,
         lists: Mapping[Split, str] | None,
@@ -192,13 +192,16 @@ class PlainFolder(Layout):
         return divided
 
 
-def _pair_places(images: Places, labels: Places) -> list[Part]:
+def _pair_places(images: Places, labels: Places | Mapping[str, str]) -> list[Part]:
     """(split, images, labels), split None where neither has a folder per split.
 
     Raises:
         ConfigError: a path leaves the release, or images and labels have other splits.
     """
-    image_folders, label_places = places_by_split("images", images), places_by_split("labels", labels)
+    image_folders, label_places = (
+        places_by_split("images", images),
+        places_by_split("labels", labels),
+    )
     splits = (image_folders.keys() | label_places.keys()) - {None} or {None}
     for places in (image_folders, label_places):
         if places.keys() not in (splits, {None}):
@@ -223,12 +226,11 @@ def require_two_folders(parts: Sequence[Part]) -> None:
         if PurePosixPath(images) == PurePosixPath(labels):
             raise ConfigError(
                 f"dataset.images={images}, dataset.labels={labels}: image and mask are the same "
-                f"file: give a suffix, such as images='{images}/{{id}}.png' "
-                f"labels='{images}/{{id}}_mask.png'"
+                "file: give a suffix, such as images='…/{id}.png' labels='…/{id}_mask.png'"
             )
 
 
-def places_by_split(key: str, places: Places) -> dict[Split | None, str]:
+def places_by_split(key: str, places: Places | Mapping[str, str]) -> dict[Split | None, str]:
     """The path of each split, or the only one by None; ConfigError where it isn't below the root."""
     by_split: dict[Split | None, str] = (
         {None: places} if isinstance(places, str) else dict(_require_splits(key, places).items())
@@ -238,7 +240,12 @@ def places_by_split(key: str, places: Places) -> dict[Split | None, str]:
 
 def require_below_root(key: str, path: object) -> str:
     """A path of the setting of this key; ConfigError where it leaves the root."""
-    if not isinstance(path, str) or not path or Path(path).is_absolute() or ".." in Path(path).parts:
+    if (
+        not isinstance(path, str)
+        or not path
+        or Path(path).is_absolute()
+        or ".." in Path(path).parts
+    ):
         raise ConfigError(
             f"dataset.{key}={path}: expected a path below dataset.root, such as {key}"
         )
