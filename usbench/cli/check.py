@@ -216,8 +216,9 @@ def check(options: Options) -> int:
     write_json(options.json, content)
     errors = report.number("error")
     say(f"{format_count(errors, 'error')}, {format_count(report.number('warning'), 'warning')}")
-    if own_images and not errors and "segment" in report.counts:
-        say(f"to train on them: {run_command(overrides, report.counts['segment'])}")
+    if own_images and not phantom and not errors and "segment" in report.counts:
+        counts = report.counts["segment"]
+        say(f"to train on them: {run_command(overrides, counts, options.config_dir)}")
     return 1 if errors else 0
 
 

@@ -19,7 +19,7 @@ from usbench.datasets.check.own_images import (
 )
 from usbench.datasets.codecs import image
 from usbench.datasets.config import LONGEST_NAME, NAME, DatasetConfig
-from usbench.datasets.layouts.mask_patterns import has_pattern
+from usbench.datasets.layouts.pattern_settings import has_pattern
 from usbench.errors import ConfigError, DataError
 from usbench.io.config import conf_dir
 from usbench.io.console import facts, say, table
@@ -32,10 +32,8 @@ from usbench.types import Record
 DRAWN = 16  # images of the contact sheet
 PANEL = 300  # px, the least width of an image that is drawn on
 QUOTE = "'"
-QUOTED_WORD = re.compile(
-    r"'([A-Za-z_/][\w./-]*)'", re.ASCII
-)  # that Hydra reads alike without quotes
-OPTIONS = ("images", "labels", "classes", "root")
+# Text that Hydra reads alike without quotes.
+QUOTED_WORD = re.compile(r"'(?!(?i:true|false|null|nan|inf)')([A-Za-z_/][\w./-]*)'", re.ASCII)
 
 
 def folder_overrides(options: Options) -> list[str]:
@@ -44,21 +42,18 @@ def folder_overrides(options: Options) -> list[str]:
     Raises:
         ConfigError: --images or --labels without the other.
     """
-    if not any(getattr(options, name) for name in OPTIONS):
-        return []
-    values: dict[str, object] = {"name": "folder"}
+    is_folder = "dataset=folder" in (f"dataset={options.dataset}", *options.overrides)
+    values: dict[str, object] = {}
     if options.images or options.labels:
         if not (options.images and options.labels):
             lacking = "--labels" if options.images else "--images"
             raise ConfigError(f"{lacking}: expected a folder or a pattern, got none")
-        root, values["images"], values["labels"] = split_root(
-            options.images, options.labels, options.root
-        )
-        values["root"] = root
-        values["name"] = name_dataset(root)
+        root, images, labels = split_root(options.images, options.labels, options.root)
+        values = {"root": root, "images": images, "labels": labels}
     elif options.root:
-        root = Path(options.root).absolute()
-        values |= {"name": name_dataset(root), "root": root}
+        values = {"root": Path(options.root).absolute()}
+    if is_folder and "root" in values:
+        values = {"name": name_dataset(Path(str(values["root"]))), **values}
     if options.classes:
         values["classes"] = [name.strip() for name in options.classes.split(",")]
     return [to_override(f"dataset.{key}", value) for key, value in values.items()]
@@ -222,12 +217,13 @@ def choose_records(images: OwnImages) -> list[Record]:
     return [most, *(record for record in records[::step] if record is not most)]
 
 
-def run_command(overrides: Sequence[str], counts: ClassCounts) -> str:
+def run_command(overrides: Sequence[str], counts: ClassCounts, config_dir: Path | None) -> str:
     """The command that trains on the folder, for a shell; classes that no mask shows are left out.
 
     Args:
         overrides: of the check.
         counts: of the segment view.
+        config_dir: the folder of configuration, where one was named.
     """
     overrides = list(overrides)
     if not any(override.startswith("dataset.classes=") for override in overrides):
@@ -235,7 +231,8 @@ def run_command(overrides: Sequence[str], counts: ClassCounts) -> str:
         shown = [name for name, total in zip(counts.classes, totals, strict=True) if total]
         if 0 < len(shown) < len(counts.classes):
             overrides.append(to_override("dataset.classes", shown))
-    return shlex.join(["usbench", *map(shorten_override, overrides), "model=unet"])
+    named = ["--config-dir", str(config_dir)] if config_dir else []
+    return shlex.join(["usbench", *named, *map(shorten_override, overrides), "model=unet"])
 
 
 def shorten_override(override: str) -> str:

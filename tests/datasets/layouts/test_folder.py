@@ -22,6 +22,7 @@ from usbench.datasets.dataset import open_view
 from usbench.datasets.layouts.folder import Folder
 from usbench.errors import ConfigError, DataError
 from usbench.io.config import conf_dir
+from usbench.runner.identity import class_identity
 from usbench.runner.resolve import resolve_config
 from usbench.types import SEEN, SPLITS, Boxes, Landmarks, Layout, Masks, Sample, Target
 
@@ -710,6 +711,14 @@ def test_a_cell_of_every_kind(tmp_path: Path, settings: list[str]) -> None:
     assert opened.classes == config.dataset.views[config.task].classes == ("cyst", "lesion")
     assert all(len(opened.records[split]) >= 5 for split in SPLITS)
     assert opened.samples("test")[0].image.shape == (64, 96)
+
+
+def test_the_layout_s_keys_are_those_of_earlier_runs() -> None:
+    """They are part of every run id: one more would make all runs on folders other runs."""
+    layout = composed("dataset=folder")["dataset"]["views"]["segment"]["layout"]
+    keys = "_target_ format images labels pair_by values min_pixels lists group mm_per_px exclusive"
+    assert set(layout) == {*keys.split(), "task"}
+    assert class_identity(layout["_target_"]) == "folder 1"
 
 
 def test_folders_per_split_and_shares_contradict(tmp_path: Path) -> None:

@@ -291,6 +291,13 @@ def test_what_is_written_is_read(tmp_path: Path, images: str, labels: str) -> No
     assert list(planes_of(layout, tmp_path).values()) == [[8], [0]]
 
 
+def test_a_phantom_of_several_classes_has_no_folder_for_them(tmp_path: Path) -> None:
+    planes = np.stack([LEFT > 0, RIGHT > 0])
+    layout = folder("{class}/{id}.png", "{class}/{id}_m.png", ("a", "b"))
+    with pytest.raises(ConfigError, match=r"expected images of one class each.*set dataset\.root"):
+        layout.write(tmp_path, [Sample("1", "g", GREY, Masks(planes))])
+
+
 def test_from_the_command_line_to_a_dataset(busi: Path, compose: Any) -> None:
     for n in range(2, 12):
         save(busi / f"normal/normal ({n}).png", GREY)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from usbench.datasets.codecs.own_masks import OwnMasks
 from usbench.datasets.layouts.folder_labels import check_values, make_own_masks
-from usbench.datasets.layouts.mask_patterns import MaskPatterns, has_pattern
+from usbench.datasets.layouts.mask_patterns import MaskPatterns
+from usbench.datasets.layouts.pattern_settings import has_pattern
 from usbench.datasets.layouts.plain_folder import (
     Places,
     PlainFolder,
