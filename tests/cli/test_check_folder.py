@@ -85,9 +85,8 @@ def test_classes_that_nobody_names_come_from_the_values(check: Check) -> None:
 
 
 def test_a_class_without_a_pixel_is_left_out_of_the_command(check: Check) -> None:
-    by_class = (text.replace("kind", "class") for text in (IMAGES, LABELS))
-    options = [word for pair in zip(("--images", "--labels"), by_class) for word in pair]  # noqa: B905
-    code, out, _, found = check(*options)
+    images, labels = (text.replace("kind", "class") for text in (IMAGES, LABELS))
+    code, out, _, found = check("--images", images, "--labels", labels)
     assert code == 0 and found["own_images"]["classes"] == ["benign", "malignant", "normal"]
     assert "dataset.classes=[benign,malignant]" in trained_by(out)
 
