@@ -111,7 +111,7 @@ def test_the_class_of_a_value(names: Any, values: Any, value: int, name: str | N
 
 
 def test_jpeg_masks_are_counted(tmp_path: Path) -> None:
-    save(tmp_path / "a.jpg", BLOCK * 255)
+    save(tmp_path / "a.jpg", BLOCK * np.uint8(255))
     masks = OwnMasks(("a",), {})
     masks.read(tmp_path / "a.jpg", BLOCK.shape)
     assert masks.oddities() == {"JPEG masks, read as luma above 127": 1}
