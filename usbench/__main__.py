@@ -37,7 +37,14 @@ def run_hydra() -> int:
     from usbench.cli.ending import report_error
     from usbench.cli.options import named_config_dir, own_config_dir
     from usbench.cli.verbs import complete_verb
-    from usbench.io.config import HYDRA_ERRORS, check_config_dir, check_keys, conf_dir, explain
+    from usbench.io.config import (
+        HYDRA_ERRORS,
+        check_config_dir,
+        check_keys,
+        conf_dir,
+        explain,
+        quote_patterns,
+    )
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of Hydra's own long report
     config_dir = named_config_dir(sys.argv)
@@ -49,6 +56,7 @@ def run_hydra() -> int:
     else:
         check_keys(sys.argv[1:], partial(find_recipe_path, config_dir=config_dir))
         check_config_dir(config_dir)
+        sys.argv[1:] = quote_patterns(sys.argv[1:])
 
     # after the checks, as these import much more
     from usbench.cli.run import FailedRunError, run_job

@@ -4,6 +4,8 @@
                             [task=segment|detect|landmark|all] [--against DATASET]
                             [--json FILE] [--sheet FILE.png] [--config-dir DIR]
     usbench check --conformance dataset=mine [data=DIR | dataset.root=DIR] [--config-dir DIR]
+    usbench check --dataset folder --images 'BUSI/{kind}/{id}.png'
+                            --labels 'BUSI/{kind}/{id}_mask*.png' [--classes lesion] [--root DIR]
 
 Every image is decoded and every label read, as a run would; nothing is changed. Pairs of images
 that show the same are drawn side by side (runs/check/<dataset>-pairs.png). The exit code is 1 where
@@ -13,6 +15,12 @@ has too are found as well. With --conformance, the dataset's layout is checked a
 of usbench.types.Layout instead, on these files: seconds, on some of the images. Everything else is
 an override of the configuration, as in python -m usbench; --dataset NAME is the same as
 dataset=NAME.
+
+Of your own images and masks it also says what it understood: how many masks each image has, which
+values they store and what those were taken for. It draws some images with their masks
+(runs/check/<dataset>-masks.png) and ends with the command that trains on them. --images and
+--labels are folders or patterns: {kind} and {id} are any text, * any text or none, {class} is the
+class of the masks there, {group} the patient. They start at the working directory, or at --root.
 """
 
 from __future__ import annotations
@@ -22,6 +30,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from usbench.cli.check_folder import (
+    class_overrides,
+    draw_own_images,
+    folder_overrides,
+    own_images_to_json,
+    run_command,
+    show_own_images,
+)
 from usbench.cli.options import (
     Options,
     add_overrides,
@@ -40,6 +56,7 @@ from usbench.datasets.check.findings import format_findings
 from usbench.datasets.check.images import ImageSummary
 from usbench.datasets.check.leakage import find_leaks, pair_to_json
 from usbench.datasets.check.overlap import CommonImage, find_common_images, judge_overlap
+from usbench.datasets.check.own_images import is_own_masks
 from usbench.datasets.check.release import CheckReport, check_release, read_images, select_tasks
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError, DataError
@@ -217,16 +234,22 @@ def count_findings(views: Mapping[Task, ViewConformance], level: str) -> int:
 def check(options: Options) -> int:
     """Check, show, draw, write; the exit code."""
     named = [f"dataset={options.dataset}"] if options.dataset else []
-    pairs, overrides = split_overrides([*options.overrides, *named], "task")
+    pairs, rest = split_overrides(options.overrides, "task")
+    overrides = [*named, *folder_overrides(options), *rest]
     config = compose_for_verb(overrides, options.config_dir, "check")
     dataset = DatasetConfig.from_mapping(config["dataset"])
-    tasks = select_tasks(dataset, dict(pairs).get("task", "all"))
+    tasks = select_tasks(dataset, dict(pairs).get("task", "segment" if options.images else "all"))
     root, phantom = locate_release(config, dataset)
+    if added := class_overrides(dataset, root):
+        overrides += added
+        config = compose_for_verb(overrides, options.config_dir, "check")
+        dataset = DatasetConfig.from_mapping(config["dataset"])
     if options.conformance:
         views = {task: check_conformance(dataset, root, phantom, task) for task in tasks}
         show_conformance(views, dataset.name, root)
         write_json(options.json, conformance_to_json(views, dataset.name, phantom))
         return end(count_findings(views, "error"), count_findings(views, "warning"))
+    own_images = show_own_images(dataset, root) if is_own_masks(dataset) else None
     report = check_release(dataset, root, phantom, tasks)
     common = (
         check_against(options, config["data"], dataset, root, report) if options.against else []
@@ -244,8 +267,19 @@ def check(options: Options) -> int:
     else:
         default.unlink(missing_ok=True)  # an earlier check's
     content = report_to_json(report, dataset.name, phantom, contact_sheet)
-    write_json(options.json, {**content, "common": list(map(vars, common))})
-    return end(report.number("error"), report.number("warning"))
+    content["common"] = list(map(vars, common))
+    if own_images:
+        drawn = default.with_name(f"{dataset.name}-masks.png")
+        if draw_own_images(own_images, root, dataset.name, drawn):
+            say(f"some images with their masks: {drawn}")
+        content["own_images"] = own_images_to_json(own_images)
+    write_json(options.json, content)
+    errors = report.number("error")
+    code = end(errors, report.number("warning"))
+    if own_images and not phantom and not errors and "segment" in report.counts:
+        counts = report.counts["segment"]
+        say(f"to train on them: {run_command(overrides, counts, options.config_dir)}")
+    return code
 
 
 def end(errors: int, warnings: int) -> int:
@@ -263,6 +297,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="where the pairs are drawn")
     conformance = "check the layout's contract instead"
     parser.add_argument("--conformance", action="store_true", help=conformance)
+    for option, metavar, help_text in (
+        ("images", "DIR|PATTERN", "of dataset=folder: your images"),
+        ("labels", "DIR|PATTERN", "of dataset=folder: their masks"),
+        ("classes", "NAME,…", "of dataset=folder: what the masks show"),
+        ("root", "DIR", "the folder of the dataset, in which --images and --labels are"),
+    ):
+        parser.add_argument(f"--{option}", metavar=metavar, help=help_text)
     add_overrides(parser, "dataset=, data=, task=")
     options = parser.parse_intermixed_args(argv)
     if options.conformance and (options.against or options.sheet):

@@ -17,7 +17,7 @@ from usbench.io.console import say, table
 from usbench.io.files import JsonObject
 from usbench.io.yaml_file import read_yaml
 
-FIRST_CLAUSE = re.compile(r"[^;:,(]*[^;:,( ]|")  # of a licence: the table has no room for more
+CLAUSE_END = re.compile(r"\s*[;:,(]")  # of a licence: the table has no room for more
 
 
 def read_group(folders: Sequence[Path], group: str) -> list[JsonObject]:
@@ -71,7 +71,7 @@ def show(options: Options) -> None:
     for node in datasets:
         images = describe_images(node, options.data)
         name, views, licence = stated(node, "name", "views", "licence")
-        rows.append([name, views, images, FIRST_CLAUSE.match(licence)[0]])
+        rows.append([name, views, images, CLAUSE_END.split(licence)[0]])
     table("datasets", ["dataset=", "tasks", "images", "licence"], sorted(rows, key=by_task))
     say("")
     rows = sorted((stated(node, "name", "task", "recipes") for node in models), key=by_task)

@@ -43,6 +43,7 @@ GROUP_HINTS = {  # groups that a run needs → what to do where one is missing
     "dataset": "set dataset=… to one of usbench list",
     "model": "set model=… to one of usbench list",
 }
+PATTERN_KEYS = ("dataset.images", "dataset.labels")  # whose values may be path patterns
 AMBIGUOUS = re.compile(r"Ambiguous value for argument '(.+?)' 1\.")  # Hydra's, of KEY=A,B
 PLUGIN_GROUPS = ("hydra/launcher", "hydra/sweeper")
 
@@ -86,7 +87,7 @@ def compose_alone(overrides: Sequence[str], config_dir: Path | None = None) -> C
         ConfigError: the overrides don't compose.
     """
     with begin_composing(config_dir) as search_path:
-        return compose([*overrides, *search_path])
+        return compose([*quote_patterns(overrides), *search_path])
 
 
 @contextmanager
@@ -362,6 +363,24 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
         return list(parser.parse_overrides(list(overrides)))
     except HydraException as error:
         raise ConfigError(explain(error)) from error
+
+
+def quote_patterns(arguments: Sequence[str]) -> list[str]:
+    """Arguments with path patterns, such as dataset.images={kind}/{id}.png, in Hydra's quotes.
+
+    Hydra reads a brace as the beginning of a mapping. Values that are one stay as they are.
+    """
+    parser = OverridesParser.create()
+    quoted = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key in PATTERN_KEYS and "{" in value:
+            try:
+                parser.parse_override(argument)
+            except HydraException:
+                argument = f"{key}={quote(value)}"
+        quoted.append(argument)
+    return quoted
 
 
 def combinations(overrides: Sequence[str]) -> list[tuple[str, ...]]:

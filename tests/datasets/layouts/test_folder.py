@@ -22,6 +22,7 @@ from usbench.datasets.dataset import open_view
 from usbench.datasets.layouts.folder import Folder
 from usbench.errors import ConfigError, DataError
 from usbench.io.config import conf_dir
+from usbench.runner.identity import class_identity
 from usbench.runner.resolve import resolve_config
 from usbench.types import SEEN, SPLITS, Boxes, Landmarks, Layout, Masks, Sample, Target
 
@@ -245,8 +246,8 @@ def test_the_json_is_parsed_once_per_state(tmp_path: Path) -> None:
     content = coco(["a.png", "b.png", "c.png"])
     content["annotations"] = []
     before = (tmp_path / "labels.json").stat()
-    first = layout.labels.files.read(tmp_path / "labels.json")  # type: ignore[attr-defined]
-    assert layout.labels.files.read(tmp_path / "labels.json") is first  # type: ignore[attr-defined]
+    first = layout.reader.labels.files.read(tmp_path / "labels.json")  # type: ignore[attr-defined]
+    assert layout.reader.labels.files.read(tmp_path / "labels.json") is first  # type: ignore[attr-defined]
     (tmp_path / "labels.json").write_text(json.dumps(content))
     os.utime(tmp_path / "labels.json", ns=(before.st_atime_ns, before.st_mtime_ns + 1))
     target = layout.read(tmp_path, records[0])
@@ -436,8 +437,8 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     ),
     "a colour mask": (
         "masks",
-        save("labels/a.png", np.zeros((4, 6, 3), np.uint8)),
-        r"labels/a\.png: .*mode RGB",
+        save("labels/a.png", np.full((4, 6, 3), (0, 255, 0), np.uint8)),
+        r"labels/a\.png: expected a mask of grey values, got colours; save each class as a grey",
     ),
     "16 bits": ("masks", save("labels/a.png", np.zeros((4, 6), np.uint16)), "more than 8 bits"),
     "a mask of another size": (
@@ -712,6 +713,14 @@ def test_a_cell_of_every_kind(tmp_path: Path, settings: list[str]) -> None:
     assert opened.samples("test")[0].image.shape == (64, 96)
 
 
+def test_the_layout_s_keys_are_those_of_earlier_runs() -> None:
+    """They are part of every run id: one more would make all runs on folders other runs."""
+    layout = composed("dataset=folder")["dataset"]["views"]["segment"]["layout"]
+    keys = "_target_ format images labels pair_by values min_pixels lists group mm_per_px exclusive"
+    assert set(layout) == {*keys.split(), "task"}
+    assert class_identity(layout["_target_"]) == "folder 1"
+
+
 def test_folders_per_split_and_shares_contradict(tmp_path: Path) -> None:
     for split in SPLITS:
         lay(tmp_path, "masks", ("a",), split)
@@ -735,7 +744,7 @@ def test_a_lab_s_own_yaml_is_a_few_lines(tmp_path: Path) -> None:
         for line in (conf_dir() / "dataset" / "folder.yaml").read_text().splitlines()
         if line.startswith("#   ")
         and "usbench dataset=" not in line
-        and "dataset.images=pictures" not in line
+        and "dataset.images=" not in line
     ]
     merged, views = [], False
     for line in comments:  # the second `format:` begins the landmarks' lines

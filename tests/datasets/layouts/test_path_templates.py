@@ -46,12 +46,30 @@ def touch(root: Path, *paths: str) -> None:
         ("{id}_mask*.png", "a_mask_1.png", {"id": "a"}),
         ("{id}_mask*.png", "a.png", None),
         ("*/{id}.png", "any folder/a.png", {"id": "a"}),
+        ("{id}.{:png|jpg}", "a.JPG", {"id": "a"}),
+        ("{id}.{:png|jpg}", "a.gif", None),
         ("{p}/{p}_{phase:ED|ES}_gt.nii.gz", "p1/p1_ED_gt.nii.gz", {"p": "p1", "phase": "ED"}),
         ("{p}/{p}_{phase:ED|ES}.nii.gz", "p1/p1_ED_gt.nii.gz", None),
     ],
 )
 def test_what_a_template_matches(template, path, fields):
     assert PathTemplate(template).match(path) == fields
+
+
+def test_one_of_several_words_is_the_first_of_them_and_no_field():
+    template = PathTemplate("{kind:ill|well}/{id}.{:png|jpg}")
+    assert template.fields == ("kind", "id")
+    assert template.fill({"kind": "ill", "id": "7"}) == "ill/7.png"
+    assert template.words() == {"kind": "ill", "id": "id"}
+
+
+def test_other_folders_than_the_listed_words_may_be_skipped(tmp_path):
+    touch(tmp_path, "ill/1.png", "odd/2.png")
+    template = PathTemplate("{kind:ill|well}/{id}.png")
+    with pytest.raises(DataError, match="expected a folder ill, well for kind, got 'odd'"):
+        template.find(tmp_path)
+    template.skips_others = True
+    assert [file.path for file in template.find(tmp_path)] == ["ill/1.png"]
 
 
 def test_fields_are_named_once_in_their_order():

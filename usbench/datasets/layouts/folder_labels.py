@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usbench.datasets.codecs import coco_targets, image, label_png, yolo_txt
+from usbench.datasets.codecs.own_masks import OwnMasks
 from usbench.datasets.layouts.folders import (
     ParsedFiles,
     list_files,
@@ -27,8 +28,10 @@ from usbench.datasets.layouts.index_masks import component_boxes
 from usbench.errors import ConfigError, DataError
 from usbench.types import Boxes, Landmarks, Masks, Sample, Target, Task
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+PICTURES = tuple(f".{suffix}" for suffix in image.SUFFIXES)
+ANY_KIND = "PNG, JPEG, BMP or TIFF"
 NAMES = "classes.txt"
+MOST_NAMES = 6  # of subfolders, in a message
 SEPARATORS = "_-. ("  # between an image's name and what numbers its masks
 
 # The image's name below its folder without the suffix, the image, its label.
@@ -48,6 +51,10 @@ class Labels(Protocol):
 
     def read(self, name: str, picture: Path, label: Path, classes: Sequence[str]) -> Target:
         """The target of one image; name: its path below the images' folder."""
+
+    def oddities(self) -> dict[str, int]:
+        """What was read otherwise than written, by description."""
+        return {}
 
     def put(self, images: Path, labels: Path, classes: Sequence[str], sample: Sample) -> None:
         """Write one image as PNG, and its label; DataError for a target of another kind."""
@@ -69,10 +76,7 @@ def make_labels(
     Raises:
         ConfigError: settings that the format can't have.
     """
-    if values is not None and not isinstance(values, Mapping):
-        raise ConfigError(
-            f"dataset.values={values}: expected class: value, such as {{lesion: 255}}"
-        )
+    values = check_values(values)
     if values and format != "masks":
         raise ConfigError(
             f"dataset.values: values are those of masks, not of format={format}; leave them out"
@@ -81,7 +85,7 @@ def make_labels(
         raise ConfigError("dataset.pair_by: COCO's JSON names the images; leave pair_by out")
     match format:
         case "masks":
-            return _MaskFiles(task, values or {}, min_pixels, pair_by)
+            return _MaskFiles(task, values, min_pixels, pair_by)
         case "yolo":
             return _YoloFiles(task, pair_by)
         case "coco":
@@ -89,8 +93,32 @@ def make_labels(
     raise ConfigError(f"dataset.format={format}: expected masks, coco or yolo")
 
 
-class _MaskFiles:
-    """A PNG of index values per image, of the same name; 0 is background."""
+def check_values(values: Mapping[str, int] | None) -> Mapping[str, int]:
+    """The setting `values`, {} for None; ConfigError where it isn't a value for each class."""
+    if values is not None and not isinstance(values, Mapping):
+        raise ConfigError(
+            f"dataset.values={values}: expected class: value, such as {{lesion: 255}}"
+        )
+    values = dict(values or {})
+    for value in values.values():
+        if type(value) is not int or not 0 < value < 256:
+            raise ConfigError(f"dataset.values={values}: expected a value of 1..255 for each class")
+    if len(set(values.values())) < len(values):
+        raise ConfigError(f"dataset.values={values}: expected another value for each class")
+    return values
+
+
+def make_own_masks(classes: Sequence[str], values: Mapping[str, int]) -> OwnMasks:
+    """How masks store the classes; ConfigError where values are set, but not one for each."""
+    if values and set(values) != set(classes):
+        raise ConfigError(
+            f"dataset.values={dict(values)}: expected a value for each of {', '.join(classes)}"
+        )
+    return OwnMasks(tuple(classes), values)
+
+
+class _MaskFiles(Labels):
+    """A mask per image, of the same name; 0 is background. See `own_masks`."""
 
     written_as: Task = "segment"
 
@@ -105,36 +133,28 @@ class _MaskFiles:
             raise ConfigError(
                 "dataset.format=masks: masks have no landmarks; take format=coco with keypoints"
             )
-        for value in values.values():
-            if type(value) is not int or not 0 < value < 256:
-                raise ConfigError(
-                    f"dataset.values={values}: expected a value of 1..255 for each class"
-                )
-        if len(set(values.values())) < len(values):
-            raise ConfigError(f"dataset.values={values}: expected another value for each class")
         self.task, self.values, self.min_pixels = task, dict(values), min_pixels
         self.pair_by = pair_by
+        self.encoding: OwnMasks | None = None
+
+    def oddities(self) -> dict[str, int]:
+        return self.encoding.oddities() if self.encoding else {}
 
     def names(self, labels: Path) -> tuple[str, ...]:
         return tuple(self.values) or _stated_names(labels, "dataset.values")
 
     def pairs(self, images: Path, labels: Path, classes: Sequence[str]) -> list[Pair]:
-        self._values_of(classes)
-        masks = _list_labels(labels, ".png")
+        self._encoding_of(classes)
+        masks = _list_labels(labels, ".png") or _list_labels(labels, *PICTURES)
         return _pair_stems(images, masks, "an index mask (PNG)", self.pair_by)
 
     def read(self, name: str, picture: Path, label: Path, classes: Sequence[str]) -> Target:
-        values = self._values_of(classes)
-        index = label_png.read_label_png(label, 255)
-        image.require_size(label, index.shape, picture)
-        label_png.require_values(
-            label, index, dict(zip(classes, values.tolist(), strict=True)), "dataset.values"
-        )
-        planes = np.equal(index, values[:, None, None])
+        planes = self._encoding_of(classes).read_planes(label)
+        image.require_size(label, planes.shape[1:], picture)
         return Masks(planes) if self.task == "segment" else component_boxes(planes, self.min_pixels)
 
     def put(self, images: Path, labels: Path, classes: Sequence[str], sample: Sample) -> None:
-        table = np.concatenate([np.zeros(1, np.uint8), self._values_of(classes)])
+        table = np.array([0, *self._encoding_of(classes).codes], np.uint8)
         index = label_png.planes_to_index(require_target(sample, Masks).planes)
         image.write_grey(images / f"{sample.id}.png", sample.image)
         label_png.write_label_png(labels / f"{sample.id}.png", table[index])
@@ -142,18 +162,14 @@ class _MaskFiles:
     def close(self, labels: Path, classes: Sequence[str]) -> None:
         yolo_txt.write_class_names(labels / NAMES, classes)
 
-    def _values_of(self, classes: Sequence[str]) -> NDArray[np.uint8]:
-        """The masks' value of each class: as configured, else 1, 2, 3 in order of the classes."""
-        if not self.values:
-            return np.arange(1, len(classes) + 1, dtype=np.uint8)
-        if set(self.values) != set(classes):
-            raise ConfigError(
-                f"dataset.values={self.values}: expected a value for each of {', '.join(classes)}"
-            )
-        return np.array(list(map(self.values.__getitem__, classes)), np.uint8)
+    def _encoding_of(self, classes: Sequence[str]) -> OwnMasks:
+        """How the masks store the classes; ConfigError where a class has no value."""
+        if self.encoding is None or self.encoding.names != tuple(classes):
+            self.encoding = make_own_masks(classes, self.values)
+        return self.encoding
 
 
-class _YoloFiles:
+class _YoloFiles(Labels):
     """A text of boxes per image, of the same name; an image without objects has an empty one.
 
     The numbers are those of `classes.txt` beside them, where there is one, else of the configured
@@ -204,7 +220,7 @@ class _YoloFiles:
         return names, yolo_txt.class_positions(path, names, classes)
 
 
-class _CocoFile:
+class _CocoFile(Labels):
     """COCO's instances JSON; `file_name` is the image's path below the images' folder."""
 
     def __init__(self, task: Task, exclusive: bool) -> None:
@@ -270,8 +286,20 @@ def list_images(folder: Path) -> dict[str, Path]:
     return _list_files(folder, "dataset.images", *PICTURES)
 
 
-def _list_labels(folder: Path, suffix: str) -> dict[str, Path]:
-    return _list_files(folder, "dataset.labels", suffix)
+def describe_no_images(folder: Path, wanted: str = ANY_KIND) -> str:
+    """What to say of a folder without pictures, and of those in its subfolders."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    text = f"{folder}: no {wanted} directly in it"
+    if not names:
+        return f"{text}; correct dataset.images"
+    shown = ", ".join(names[:MOST_NAMES]) + (" …" if len(names) > MOST_NAMES else "")
+    inside = (path for name in names for path in sorted((folder / name).iterdir()))
+    suffix = next((path.suffix for path in inside if path.suffix.lower() in PICTURES), ".png")
+    return f"{text}; subfolders {shown} aren't searched: use images='…/{{kind}}/{{id}}{suffix}'"
+
+
+def _list_labels(folder: Path, *suffixes: str) -> dict[str, Path]:
+    return _list_files(folder, "dataset.labels", *suffixes)
 
 
 def _list_files(folder: Path, key: str, *suffixes: str) -> dict[str, Path]:
@@ -296,6 +324,8 @@ def _pair_stems(
             stem is.
     """
     images = list_images(folder)
+    if not images:
+        raise DataError(describe_no_images(folder))
     if pair_by:
         stems = {part: path.stem for part, path in _by_part(images, pair_by).items()}
         labels = {
@@ -307,7 +337,8 @@ def _pair_stems(
             several = [path.name for other, path in labels.items() if owners[other] == owner]
             raise DataError(
                 f"{images[owner]}: expected {label}, got {len(several)} for {images[owner].name} "
-                f"({', '.join(several[:3])}); make it one file, named as the image is ({owner})"
+                f"({', '.join(several[:3])}); make it one file, named as the image is ({owner}), or "
+                "set patterns, such as images='…/{id}.png' labels='…/{id}_*.png'"
             )
     require_pairs(images, labels, label)
     return [(stem, path, labels[stem]) for stem, path in images.items()]

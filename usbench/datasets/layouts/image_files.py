@@ -5,7 +5,7 @@ say of it. The layouts of public releases share it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -60,6 +60,7 @@ class ImageFiles:
         split_file: str | None = None,
         variants: Mapping[str, str] | None = None,
         reads: str = "",
+        describe_nothing: Callable[[Path], str] | None = None,
     ) -> None:
         """Check the settings.
 
@@ -79,6 +80,7 @@ class ImageFiles:
             split_file: a CSV that usbench ships, see `split_files`.
             variants: glob below the root → the copy of the release that has such a path; refused.
             reads: what usbench reads instead of them.
+            describe_nothing: what to say of a root where no image is found.
 
         Raises:
             ConfigError: settings that aren't possible.
@@ -95,6 +97,7 @@ class ImageFiles:
         self.folds, self.absent_names, self.split_file = folds, absent_names, split_file
         self.leave_out = frozenset(leave_out)
         self.variants, self.reads = dict(variants or {}), reads
+        self.describe_nothing = describe_nothing or self._ask_for_release
         known = {*self.fields, *(self.table.attributes if self.table else ())}
         for key, name in (("group_by", group_by), ("fold_by", fold_by), ("mm_per_px", mm_per_px)):
             if name is not None and name not in known:
@@ -118,21 +121,25 @@ class ImageFiles:
         refuse_variants(root, self.variants, self.reads)
         labels = tuple(labels)
         found: list[FoundImage] = []
+        label: str | None = None  # a file that matches both templates
         for split, template in self.templates.items():
             files = template.find(root)
             for file in files:
-                if any(label.match(file.path) for label in labels):
+                if any(template.match(file.path) for template in labels):
+                    label = file.path
                     continue
                 name = join_fields(template, file.fields)
                 identity = f"{split}/{name}" if split else name
                 found.append(
                     FoundImage(identity, file.path, file.fields, split, split, file.fields)
                 )
-        if not found:
+        if not found and label is not None:
             raise DataError(
-                f"{root}: expected images such as {self.templates_text()}, found none; "
-                "is this another release, or another variant of it?"
+                f"{root / label}: image and mask are the same file: give a suffix, as in "
+                "{id}_mask.png, so that the masks' pattern matches no image"
             )
+        if not found:
+            raise DataError(self.describe_nothing(root))
         found = self._join_table(root, found) if self.table else found
         found = self._join_lists(root, found) if self.lists else found
         found = self._join_split_file(root, found) if self.split_file else found
@@ -181,6 +188,12 @@ class ImageFiles:
     def templates_text(self) -> str:
         """The images' templates, for a message."""
         return " or ".join(template.text for template in self.templates.values())
+
+    def _ask_for_release(self, root: Path) -> str:
+        return (
+            f"{root}: expected images such as {self.templates_text()}, found none; "
+            "is this another release, or another variant of it?"
+        )
 
     def _join_table(self, root: Path, images: Sequence[FoundImage]) -> list[FoundImage]:
         assert self.table is not None

@@ -132,7 +132,7 @@ class Pairs(Layout):
         """The images, in order of id. Raises as `ImageFiles.find`."""
         labels = (label for by_class in self.templates.values() for label in by_class.values())
         found = self.files.find(root, labels)
-        self._require_known_classes(root, found)
+        self.require_known_classes(root, found)
         return found
 
     def shared_files(self, root: Path) -> list[str]:
@@ -217,7 +217,8 @@ class Pairs(Layout):
         """Whether an image may have no label file of a class."""
         return False
 
-    def _require_known_classes(self, root: Path, images: Iterable[FoundImage]) -> None:
+    def require_known_classes(self, root: Path, images: Iterable[FoundImage]) -> None:
+        """DataError for an image whose value of `class_by` is none of the setting's."""
         if self.class_by is None:
             return
         problems = Problems()

@@ -4,6 +4,7 @@
     train/{patient:\\d+}_{image:\\d+}.tif             a field with a regular expression
     {view:2CH|4CH}/{view}_{n}.png                     a field that comes twice has one value
     {id}_mask*.png                                    * is any text, or none
+    {id}.{:png|jpg}                                   one of these words, in upper or lower case
 
 The suffix matches in upper and lower case.
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 from usbench.errors import ConfigError, DataError
 from usbench.io.plain_text import has_controls
 
-_PART = re.compile(r"\{(\w+)(?::([^{}]*))?\}|(\*)")
+_PART = re.compile(r"\{(\w+)(?::([^{}]*))?\}|(\*)|\{:([^{}]+)\}")
 _WORDS = re.compile(r"[\w-]+(\|[\w-]+)*")  # a field's expression that only lists words
 Fields = Mapping[str, str]
 
@@ -35,25 +36,34 @@ class FoundFile:
 class PathTemplate:
     """A path relative to a release's root, with fields.
 
+    A folder beside those that a field's words list is refused, unless `skips_others` is set.
+
     Raises:
-        ConfigError: the path leaves the release, or a field's expression is none.
+        ConfigError: the path leaves the release, a brace is alone, or a field's expression is none.
     """
 
     def __init__(self, text: str) -> None:
         folders = Path(text).parts
         if not text or Path(text).is_absolute() or ".." in folders:
             raise ConfigError(f"{text!r}: expected a path below the release's folder")
-        self.text = text
+        if "{" in (rest := _PART.sub("", text)) or "}" in rest:
+            raise ConfigError(f"{text!r}: expected a name between {{ and }}, such as {{id}}")
+        self.text, self.skips_others = text, False
         self.fields = tuple(dict.fromkeys(match[1] for match in _PART.finditer(text) if match[1]))
         self._pattern = _compile(text)
         plain = folders[:-1]
         first = next((n for n, folder in enumerate(plain) if _PART.search(folder)), len(plain))
-        self._base, self._depth = Path(*plain[:first]), len(plain) - first
+        self.folder, self._depth = Path(*plain[:first]), len(plain) - first
         self._words = {  # folder fields that list their words → those words
             (n - first, match[1]): match[2].split("|")
             for n, folder in enumerate(plain)
             if (match := _PART.fullmatch(folder)) and match[2] and _WORDS.fullmatch(match[2])
         }
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether all its files are in one folder."""
+        return self._depth == 0
 
     def match(self, path: str) -> Fields | None:
         """The fields of a path relative to the root; None where it doesn't match."""
@@ -61,8 +71,26 @@ class PathTemplate:
         return match.groupdict() if match else None
 
     def fill(self, fields: Fields) -> str:
-        """The path of these fields; a star becomes nothing, and a field that isn't there a star."""
-        return _PART.sub(lambda match: "" if match[3] else fields.get(match[1], "*"), self.text)
+        """The path of these fields; a star becomes nothing, and a field that isn't there a star.
+
+        Of several words it has the first.
+        """
+
+        def fill_part(part: re.Match[str]) -> str:
+            if part[4]:
+                return part[4].split("|")[0]
+            return "" if part[3] else fields.get(part[1], "*")
+
+        return _PART.sub(fill_part, self.text)
+
+    def words(self) -> dict[str, str]:
+        """A word for each field: the first that its expression lists, else its own name."""
+        words: dict[str, str] = {}
+        for part in _PART.finditer(self.text):
+            if part[1]:
+                listed = part[2] and _WORDS.fullmatch(part[2])
+                words.setdefault(part[1], part[2].split("|")[0] if listed else part[1])
+        return words
 
     def find(self, root: Path) -> list[FoundFile]:
         """Every file that matches, in order of path.
@@ -71,7 +99,7 @@ class PathTemplate:
             DataError: the folder isn't there, a folder's name isn't one of the listed words, or a
                 name isn't plain text.
         """
-        folder = root / self._base
+        folder = root / self.folder
         if not folder.is_dir():
             got = "a file" if folder.exists() else "no such folder"
             raise DataError(f"{folder}: expected a folder with {self.text}, got {got}")
@@ -80,7 +108,8 @@ class PathTemplate:
             relative = path.removeprefix(f"{root}{os.sep}").replace(os.sep, "/")
             fields = self.match(relative)
             if fields is None:
-                self._require_listed_words(root, relative)
+                if not self.skips_others:
+                    self._require_listed_words(root, relative)
                 continue
             if has_controls(relative):
                 raise DataError(
@@ -92,7 +121,7 @@ class PathTemplate:
 
     def _require_listed_words(self, root: Path, path: str) -> None:
         """DataError where only a folder's name keeps the path from matching."""
-        folders = Path(path).parts[len(self._base.parts) : -1]
+        folders = Path(path).parts[len(self.folder.parts) : -1]
         for (n, name), words in self._words.items():
             if folders[n] not in words:
                 raise DataError(
@@ -108,6 +137,8 @@ def _compile(text: str) -> re.Pattern[str]:
         end = match.end()
         if match[3]:
             parts.append("[^/]*")
+        elif match[4]:
+            parts.append(f"(?i:{match[4]})")
         elif match[1] in seen:
             parts.append(f"(?P={match[1]})")
         else:
