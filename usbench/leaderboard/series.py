@@ -22,6 +22,7 @@ from usbench.results.result import Result
 # Folds of one seed → the scores of all their cases, for the protocols that case tables suffice for.
 Pool = Callable[[Sequence[Result]], Sequence[ProtocolScores]]
 Value = TypeVar("Value")
+CLASS = "._target_"  # ends the name of a section's class
 MOST_DIFFERENCES = 3  # that a name lists; with more the run id tells recipes apart
 
 
@@ -240,8 +241,26 @@ def differences(result: Result, others: Sequence[Result]) -> list[str]:
         set(dict(values.items() ^ recipe_values(other).items())) - {"series"} for other in others
     ]
     names = sorted(set().union(*different))
+    # Where another recipe names a class, its arguments tell nothing of one that doesn't.
+    classes = {name.removesuffix(CLASS) for name in names if name.endswith(CLASS)}
+    names = [
+        name
+        for name in names
+        if name in values or name.endswith(CLASS) or name.rpartition(".")[0] not in classes
+    ]
     if not all(different) or len(names) > MOST_DIFFERENCES:
         return [result.run_id]
-    return [
-        f"{name.rsplit('.', 1)[-1]}={values.get(name, 'none')}".replace('"', "") for name in names
-    ]
+    return [format_difference(name, values.get(name)) for name in names]
+
+
+def format_difference(name: str, value: str | None) -> str:
+    """A value of a recipe as part of a name: epochs=30, loss=Tversky.
+
+    Args:
+        name: dotted.
+        value: JSON; None where the recipe doesn't have it.
+    """
+    text = "none" if value is None else value.replace('"', "")
+    if name.endswith(CLASS):
+        name, text = name.removesuffix(CLASS), text.rpartition(".")[2] if value else "built-in"
+    return f"{name.rpartition('.')[2]}={text}"
