@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import usbench
 from usbench.cli.api import to_overrides
 from usbench.errors import ConfigError
-from usbench.io.config import begin_composing, combinations
+from usbench.io.config import begin_composing, combinations, conf_dir
 from usbench.io.config import compose as compose_overrides
+from usbench.leaderboard.recipes import describe_alterations, read_configs
 from usbench.runner.config import RunConfig
 from usbench.runner.plan import plan_run
 from usbench.runner.resolve import resolve_config
@@ -154,3 +157,43 @@ def test_short_keys_vary_in_a_sweep_and_in_a_search():
         assert fixed == ["model=unet"] and list(space) == ["lr"]
         with pytest.raises(ConfigError, match=r"only model\.… and epochs, lr"):
             split_overrides(["seed=0,1"])
+
+
+LOSS = """
+class Loss:
+    def __init__(self, beta):
+        self.beta = beta
+
+    def __call__(self, logits, targets, known):
+        probability, planes = logits.softmax(1)[:, 1:], targets[:, 1:]
+        return (self.beta * (probability - planes) ** 2).mean()
+
+
+def darken(images, masks, rng, strength):
+    return images * (1 - strength), masks
+"""
+
+
+@pytest.mark.process
+def test_a_run_with_a_loss_and_an_augmentation_of_one_s_own(lab):
+    """It is trained, shown on the leaderboard, and restored where the classes aren't."""
+    (lab / "losses_of_a_lab.py").write_text(LOSS)
+    result = usbench.run(
+        "phantom",
+        "unet",
+        recipe="tiny",
+        epochs=1,
+        loss={"_target_": "losses_of_a_lab.Loss", "beta": 0.7},
+        augment={"_target_": "losses_of_a_lab.darken", "_partial_": True, "strength": 0.1},
+        device="cpu",
+        threads=1,
+        tracking="none",
+        **{"dataset.phantom.size": [64, 64]},
+    )
+    assert result.config["model"]["recipe"]["loss"]["beta"] == 0.7
+    assert describe_alterations([result], read_configs(conf_dir())) == {
+        result.run_id: "epochs 1, augment darken(strength .1), loss Loss(beta .7)"
+    }
+    (lab / "losses_of_a_lab.py").unlink()
+    (masks,) = usbench.load_model(result.run_id).predict([np.zeros((64, 64), np.uint8)])
+    assert masks.planes.shape == (2, 64, 64)

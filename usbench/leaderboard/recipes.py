@@ -7,7 +7,7 @@ from pathlib import Path
 
 from usbench.datasets.sizes import fit_size
 from usbench.io.yaml_file import read_yaml
-from usbench.leaderboard.settings import Node, flatten, node_at, read_settings
+from usbench.leaderboard.settings import Node, flatten, names_class, node_at, read_settings
 from usbench.results.result import Result
 
 Configs = Mapping[str, Mapping[str, Node]]  # model | dataset → name → YAML
@@ -103,7 +103,7 @@ def name_classes(used: Node, stated: Node) -> tuple[Node, Node]:
     """Both recipes, with the user's classes that differ as text in place of the section's keys."""
     named, normal = dict(used), dict(stated)
     for key, section in used.items():
-        if isinstance(section, Mapping) and "_target_" in section and section != stated.get(key):
+        if names_class(section) and section != stated.get(key):
             named[key] = describe_class(section)
             normal[key] = None
     return named, normal

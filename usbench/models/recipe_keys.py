@@ -11,7 +11,7 @@ import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 
@@ -112,7 +112,7 @@ def keys_of(section: type) -> Keys:
     return {item.name: item.metadata["key"] for item in fields(section)}
 
 
-def names_class(value: object) -> bool:
+def names_class(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Whether a value names a class: {_target_: package.module.Class, …}."""
     return isinstance(value, Mapping) and "_target_" in value
 

@@ -79,7 +79,7 @@ class Segmenter(LoopModel):
         self.encoding = INDEX if exclusive else PLANES
         self.factory = partial(net, **{classes_as: self.channels}, **(options or {}))
         self.method = loop.Method(
-            loss=build_loss(exclusive, self.recipe["loss"]),  # or what fit makes of a user's
+            loss=build_loss(exclusive, self.recipe["loss"]),
             prepare=choose_augmentation(self.recipe),
             to_net=choose_normalisation(in_channels, self.recipe["normalise"]),
             channels_last=channels_last,
@@ -242,10 +242,13 @@ def build_loss(exclusive: bool, weights: Mapping[str, float]) -> loop.Loss:
     """A recipe's loss of a net's output.
 
     Args:
-        weights: of ce (cross entropy; binary for overlapping classes) and dice.
+        weights: of ce (cross entropy; binary for overlapping classes) and dice. Where a class of
+            the user's stands there, `fit` puts it in the place of this loss.
     """
-    figures = {} if names_class(weights) else {key: float(weights[key]) for key in ("ce", "dice")}
-    return with_auxiliary(partial(exclusive_loss if exclusive else overlapping_loss, **figures))
+    loss = exclusive_loss if exclusive else overlapping_loss
+    if names_class(weights):
+        return with_auxiliary(loss)
+    return with_auxiliary(partial(loss, ce=float(weights["ce"]), dice=float(weights["dice"])))
 
 
 def with_auxiliary(loss: Callable[[Tensor, Tensor], Tensor]) -> loop.Loss:

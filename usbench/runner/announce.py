@@ -142,7 +142,7 @@ def describe_recipe(config: RunConfig) -> str:
         if recipe.get(key) is not None:
             parts.append(f"{before}{format_setting(recipe[key])}{after}")
     for key, value in recipe.items():
-        if isinstance(value, Mapping) and names_class(value):
+        if names_class(value):
             parts.append(f"{key} {value['_target_']}")
     return f"{config.recipe}: {', '.join(parts)}" if parts else str(config.recipe)
 

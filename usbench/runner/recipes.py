@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
 from importlib.machinery import PathFinder
+from typing import Any
 
 from usbench.datasets.config import DatasetConfig, field_names
 from usbench.errors import ConfigError, RunError, did_you_mean, in_one_line
@@ -156,7 +157,7 @@ def check_set_once(composed: Composed, overrides: Sequence[str]) -> None:
 def check_own_classes(recipe: Mapping[str, object], where: str) -> None:
     """Raise ConfigError for a class of the user's that isn't there or lacks an argument it gets."""
     for key, value in recipe.items():
-        if isinstance(value, dict) and names_class(value):
+        if names_class(value):
             identify(value)
             check_arguments(value, f"{where}.{key}")
 
@@ -206,7 +207,7 @@ def compose_choices(overrides: Sequence[str]) -> Composed:
     return compose([text for text in overrides if CHOICE.match(text)])
 
 
-def check_arguments(node: Composed, where: str) -> None:
+def check_arguments(node: Mapping[str, Any], where: str) -> None:
     """Raise ConfigError for an argument that a node's class doesn't take, as its source says.
 
     Args:

@@ -17,7 +17,7 @@ from operator import attrgetter
 from usbench.io.overrides import to_override
 from usbench.leaderboard.recipes import Configs, stated_model, without_notes
 from usbench.leaderboard.rows import Row
-from usbench.leaderboard.settings import Node, flatten, node_at, read_settings
+from usbench.leaderboard.settings import Node, flatten, names_class, node_at, read_settings
 from usbench.results.result import Result
 
 PLAIN = re.compile(r"[A-Za-z0-9_./-]+")  # what Hydra reads as a word without quotes
@@ -110,7 +110,7 @@ def model_overrides(used: Node, model: Node, recipe: str, native: object) -> Ite
     used_recipe = dict(without_notes(node_at(used, "recipe")))
     for key in SECTIONS:
         section = used_recipe.get(key)
-        if isinstance(section, Mapping) and "_target_" in section and section != steps.get(key):
+        if names_class(section) and section != steps.get(key):
             yield to_override(key, section)
             del used_recipe[key]
             steps.pop(key, None)
