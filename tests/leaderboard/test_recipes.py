@@ -85,12 +85,17 @@ def test_a_class_that_the_yaml_names_is_not_altered():
             [{}],
             ["epochs=30", "loss=Tversky"],
         ),
-        ({"loss": {"_target_": "lab.Tversky", "beta": 0.7}}, [{}], ["loss=Tversky", "beta=0.7"]),
+        ({"loss": {"_target_": "lab.Tversky", "beta": 0.7}}, [{}], ["loss=Tversky(beta .7)"]),
         ({}, [{"loss": {"_target_": "lab.Tversky", "beta": 0.7}}], ["loss=built-in"]),
+        (
+            {"augment": {"_target_": "lab.Speckle"}, "loss": {"_target_": "lab.Tversky"}},
+            [{}, {"epochs": 30}],
+            ["augment=Speckle", "epochs=60", "loss=Tversky"],
+        ),
         (
             {"loss": {"_target_": "lab.Tversky", "beta": 0.7}},
             [{"loss": {"_target_": "lab.Tversky", "beta": 0.5}}],
-            ["beta=0.7"],
+            ["loss=Tversky(beta .7)"],
         ),
     ],
 )

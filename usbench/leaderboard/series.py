@@ -8,21 +8,21 @@ its scores are means over the folds, and the row says so.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TypeVar
 
 from usbench.errors import DataError
+from usbench.leaderboard.recipes import describe_class
 from usbench.leaderboard.rows import mean_if_all
-from usbench.leaderboard.settings import read_settings, recipe_values
+from usbench.leaderboard.settings import names_class, node_at, read_settings, recipe_values
 from usbench.metrics.scores import Figure, Figures, ProtocolScores, figure_values
 from usbench.results.result import Result
 
 # Folds of one seed → the scores of all their cases, for the protocols that case tables suffice for.
 Pool = Callable[[Sequence[Result]], Sequence[ProtocolScores]]
 Value = TypeVar("Value")
-CLASS = "._target_"  # ends the name of a section's class
 MOST_DIFFERENCES = 3  # that a name lists; with more the run id tells recipes apart
 
 
@@ -235,32 +235,36 @@ def series_name(member: SeedResult, others: Sequence[Result]) -> str:
 
 def differences(result: Result, others: Sequence[Result]) -> list[str]:
     """What tells a recipe from others of its name: a few values, else its run id."""
-    values = recipe_values(result)
+    sections = set().union(*map(own_classes, [result, *others]))
+    values = values_by_section(result, sections)
     # Of each other the names whose (name, value) only one of the two has.
     different = [
-        set(dict(values.items() ^ recipe_values(other).items())) - {"series"} for other in others
+        set(dict(values.items() ^ values_by_section(other, sections).items())) - {"series"}
+        for other in others
     ]
     names = sorted(set().union(*different))
-    # Where another recipe names a class, its arguments tell nothing of one that doesn't.
-    classes = {name.removesuffix(CLASS) for name in names if name.endswith(CLASS)}
-    names = [
-        name
-        for name in names
-        if name in values or name.endswith(CLASS) or name.rpartition(".")[0] not in classes
-    ]
     if not all(different) or len(names) > MOST_DIFFERENCES:
         return [result.run_id]
-    return [format_difference(name, values.get(name)) for name in names]
+    return [
+        f"{name.rsplit('.', 1)[-1]}={values.get(name, 'none')}".replace('"', "") for name in names
+    ]
 
 
-def format_difference(name: str, value: str | None) -> str:
-    """A value of a recipe as part of a name: epochs=30, loss=Tversky.
+def own_classes(result: Result) -> set[str]:
+    """The sections of a recipe in which it names a class of the user's, such as loss."""
+    recipe = node_at(result.config, "model", "recipe")
+    return {key for key, value in recipe.items() if names_class(value)}
 
-    Args:
-        name: dotted.
-        value: JSON; None where the recipe doesn't have it.
-    """
-    text = "none" if value is None else value.replace('"', "")
-    if name.endswith(CLASS):
-        name, text = name.removesuffix(CLASS), text.rpartition(".")[2] if value else "built-in"
-    return f"{name.rpartition('.')[2]}={text}"
+
+def values_by_section(result: Result, sections: Collection[str]) -> dict[str, str]:
+    """The recipe's values, each of some sections as one: its class, or "built-in"."""
+    values = {
+        name: value
+        for name, value in recipe_values(result).items()
+        if not any(f"{name}.".startswith(f"recipe.{section}.") for section in sections)
+    }
+    recipe = node_at(result.config, "model", "recipe")
+    for section in sections:
+        node = recipe.get(section)
+        values[f"recipe.{section}"] = describe_class(node) if names_class(node) else "built-in"
+    return values
