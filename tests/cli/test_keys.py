@@ -66,6 +66,13 @@ def test_the_keys_of_a_model_and_a_dataset(capsys):
     ]
 
 
+def test_short_keys_show_what_they_set():
+    rows = keys("model=unet", "recipe=tiny", "epochs=7", "loss={_target_: lab.Loss}")
+    assert rows["epochs"]["value"] == rows["model.recipes.tiny.epochs"]["value"] == 7
+    assert rows["model.recipes.tiny.loss"]["value"] == {"_target_": "lab.Loss"}
+    assert "model.recipes.tiny.loss.ce" not in rows
+
+
 def test_a_key_of_a_dataset_s_own_has_the_meaning_that_its_yaml_gives():
     assert keys("dataset=kidney")["dataset.annotator"]["meaning"].startswith("1, 2 or both")
 

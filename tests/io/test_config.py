@@ -31,7 +31,7 @@ def test_a_wrong_first_part_is_one_line(argument, says):
 @pytest.mark.parametrize(
     ("argument", "says"),
     [
-        ("epochs=8", "epochs: no such key; did you mean model.recipes.tiny.epochs?"),
+        ("momentum=0", "momentum: no such key; did you mean model.recipes.tiny.momentum?"),
         ("recipe.epochs=8", "recipe.epochs: no such key; did you mean model.recipes.tiny.epochs?"),
         ("shuffle=false", "shuffle: no such key; did you mean model.recipes.tiny.shuffle?"),
         ("task=segment", "task: no such key. See usbench keys"),

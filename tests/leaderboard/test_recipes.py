@@ -9,8 +9,10 @@ from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.columns import score_columns
 from usbench.leaderboard.csv_file import to_csv
 from usbench.leaderboard.markdown import to_markdown
+from usbench.leaderboard.page.commands import model_overrides
 from usbench.leaderboard.published import DatasetSummary
 from usbench.leaderboard.recipes import describe_alterations, format_setting, read_configs
+from usbench.leaderboard.series import differences
 from usbench.results.result import Result
 
 RECIPE = {"epochs": 60, "lr": "2e-3", "size": 128, "augment": {"hflip": 0.5, "rotate": 15}}
@@ -51,6 +53,13 @@ def described(result, model=None, dataset=None):
         (run_of({"size": [32, 64]}), "size [32, 64]"),
         (run_of(build={"encoder": "resnet34"}), "encoder resnet34"),
         (run_of(dict.fromkeys("abcdef", 9)), "a 9, b 9, c 9, d 9, 2 more"),
+        (run_of({"loss": {"_target_": "lab.losses.Tversky"}}), "loss Tversky"),
+        (
+            run_of({"epochs": 3, "loss": {"_target_": "lab.Tversky", "beta": 0.7, "on": True}}),
+            "epochs 3, loss Tversky(beta .7, on true)",
+        ),
+        (run_of({"augment": {"_target_": "lab.blur", "_partial_": True}}), "augment blur"),
+        (run_of({"loss": {"_target_": "lab.Tversky"}}, version=2), "loss Tversky"),
         (run_of({"epochs": 3}, name="a lab's"), ""),  # no such recipe in the YAML
         (run_of({"epochs": 3}, origin="external"), ""),
         (run_of({"epochs": 3, "new": 1}, version=2), "epochs 3"),  # other code has other keys
@@ -58,6 +67,49 @@ def described(result, model=None, dataset=None):
 )
 def test_what_was_altered(result, text):
     assert described(result) == text
+
+
+def test_a_class_that_the_yaml_names_is_not_altered():
+    tversky = {"_target_": "lab.Tversky", "beta": 0.7}
+    model = {**YAML, "recipes": {"quick": {**RECIPE, "loss": tversky}}}
+    assert described(run_of({"loss": tversky}), model) == ""
+    assert described(run_of({"loss": {**tversky, "beta": 1}}), model) == "loss Tversky(beta 1)"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "others", "parts"),
+    [
+        ({"epochs": 30}, [{}], ["epochs=30"]),
+        (
+            {"epochs": 30, "loss": {"_target_": "lab.losses.Tversky"}},
+            [{}],
+            ["epochs=30", "loss=Tversky"],
+        ),
+        ({"loss": {"_target_": "lab.Tversky", "beta": 0.7}}, [{}], ["loss=Tversky(beta .7)"]),
+        ({}, [{"loss": {"_target_": "lab.Tversky", "beta": 0.7}}], ["loss=built-in"]),
+        (
+            {"augment": {"_target_": "lab.Speckle"}, "loss": {"_target_": "lab.Tversky"}},
+            [{}, {"epochs": 30}],
+            ["augment=Speckle", "epochs=60", "loss=Tversky"],
+        ),
+        (
+            {"loss": {"_target_": "lab.Tversky", "beta": 0.7}},
+            [{"loss": {"_target_": "lab.Tversky", "beta": 0.5}}],
+            ["loss=Tversky(beta .7)"],
+        ),
+    ],
+)
+def test_the_name_of_a_row_tells_recipes_apart(recipe, others, parts):
+    assert differences(run_of(recipe), [run_of(other) for other in others]) == parts
+
+
+def test_a_class_of_one_s_own_is_in_the_command_that_makes_the_row():
+    model = {"version": 1, "build": USED_BUILD, "recipe": USED_RECIPE}
+    model["recipe"] = {**USED_RECIPE, "augment": {"_target_": "lab.Speckle", "strength": 0.2}}
+    assert list(model_overrides(model, {**YAML, "build": USED_BUILD}, "quick", [100, 200])) == [
+        "augment={_target_:'lab.Speckle',strength:0.2}",
+        "model.recipes.quick.lr=0.002",
+    ]
 
 
 def test_a_yaml_that_builds_on_another_one_tells_nothing():

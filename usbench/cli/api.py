@@ -163,7 +163,8 @@ def run(
         config_dir: a folder of configuration of your own; None: USBENCH_CONFIG. The child process
             imports your own classes from the working directory, or as installed.
         overrides: further keys of the command, such as `seed=1`, `recipe="quick"`,
-            `results="results"`; a key with a dot as `**{"model.recipes.quick.epochs": 30}`.
+            `epochs=30`, `loss={"_target_": "lab.losses.Tversky"}`, `results="results"`; a key with
+            a dot as `**{"model.build.weights": "imagenet"}`.
 
     Returns:
         The result of the training. Those of `evaluate_on` are saved below `results` too.

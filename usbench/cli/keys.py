@@ -4,7 +4,8 @@
     usbench keys dataset=usgra                also those of a dataset
     usbench keys model=unet recipe=standard   also those of a model, a recipe and the metric
 
-Any key can be set on the command line, KEY=VALUE. A value in brackets is the default of a key that
+Any key can be set on the command line, KEY=VALUE. epochs, lr, batch, size, loss and augment set a
+value of the chosen recipe: epochs=30 is model.recipes.quick.epochs=30 where recipe=quick. A value in brackets is the default of a key that
 no YAML spells out: set it as +KEY=VALUE.
 """
 
@@ -26,9 +27,16 @@ from usbench.datasets.config import (
 from usbench.io.comments import read_comments, read_field_comments, read_file_comments
 from usbench.io.config import Composed, compose_alone, conf_dir
 from usbench.io.console import say, table
-from usbench.models.recipe_keys import FOR_PEOPLE, Keys, Section, infer_keys, show
+from usbench.models.recipe_keys import (
+    FOR_PEOPLE,
+    Keys,
+    Section,
+    infer_keys,
+    names_class,
+    show,
+)
 from usbench.runner.groups import complete_groups
-from usbench.runner.recipes import load_recipe_keys
+from usbench.runner.recipes import apply_short_keys, load_recipe_keys
 from usbench.runner.resolve import choose_recipe
 
 WIDEST = 24  # letters of a value that are shown
@@ -101,7 +109,8 @@ def recipe_rows(keys: Keys, values: Mapping[str, object], prefix: str) -> Iterat
     for name, key in keys.items():
         stated = name in values
         value = values[name] if stated else key.default if key.has_default else None
-        if isinstance(key.kind, Section) and key.kind.keys and (value or not stated):
+        has_rows = isinstance(key.kind, Section) and key.kind.keys and not names_class(value)
+        if isinstance(key.kind, Section) and has_rows and (value or not stated):
             inner = value if isinstance(value, Mapping) else {}
             yield from recipe_rows(key.kind.keys, inner, f"{prefix}.{name}")
         else:
@@ -158,10 +167,10 @@ def show_model(
     composed: Composed, folders: Sequence[Path], name: str, metric: str | None
 ) -> list[KeyRow]:
     """Show the keys of a model, of its recipe and of its metric; the rows."""
-    model = composed["model"]
     dataset = DatasetConfig.from_mapping(composed["dataset"])
     real = not dataset.phantom or source.locate(dataset, composed["data"], composed["source"])[0]
     recipe = choose_recipe(composed, dataset, real)
+    model = apply_short_keys(composed, recipe)
     rows = list(model_rows(model, read_file_comments(folders, "model", name), recipe))
     prefix = f"model.recipes.{recipe}."
     of_recipe = [row for row in rows if row.key.startswith(prefix)]

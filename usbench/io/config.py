@@ -285,19 +285,25 @@ def check_config_dir(folder: Path | None) -> None:
 
 
 def build(node: Mapping[str, object], **arguments: object) -> Any:
-    """Instantiate a `_target_` node with further arguments.
+    """Instantiate a `_target_` node, and the nodes in it, with further arguments.
+
+    Args:
+        arguments: passed as they are, also where there is a `_target_` in them.
 
     Raises:
         ConfigError: its target or an argument of it doesn't exist.
     """
     try:
-        return instantiate({**node, "_convert_": "all"}, **arguments)
+        factory = instantiate({**node, "_convert_": "all", "_partial_": True})
+        return factory(**arguments)
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, UsbenchError):
             raise cause from error
         if cause is not None and not isinstance(cause, (ImportError, TypeError, AttributeError)):
             raise
+        raise ConfigError(f"{node.get('_target_')}: {in_one_line(error)[:300]}") from error
+    except (ImportError, TypeError, AttributeError) as error:
         raise ConfigError(f"{node.get('_target_')}: {in_one_line(error)[:300]}") from error
 
 

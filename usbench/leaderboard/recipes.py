@@ -7,7 +7,7 @@ from pathlib import Path
 
 from usbench.datasets.sizes import fit_size
 from usbench.io.yaml_file import read_yaml
-from usbench.leaderboard.settings import Node, flatten, node_at, read_settings
+from usbench.leaderboard.settings import Node, flatten, names_class, node_at, read_settings
 from usbench.results.result import Result
 
 Configs = Mapping[str, Mapping[str, Node]]  # model | dataset → name → YAML
@@ -68,7 +68,7 @@ def without_notes(recipe: Node) -> Node:
 
 
 def describe_alterations(results: Iterable[Result], configs: Configs) -> dict[str, str]:
-    """Run id → what tells a run from its recipe, such as "epochs 3, lr .01".
+    """Run id → what tells a run from its recipe, such as "epochs 3, loss Tversky(beta .7)".
 
     Runs that take model and recipe as the YAML has them aren't in it, and neither are those whose
     YAML isn't known.
@@ -94,8 +94,28 @@ def altered_values(result: Result, configs: Configs) -> Iterator[str]:
     dataset = configs["dataset"].get(result.trained_on or result.dataset, {})
     build, steps = stated_model(used, model, recipe, dataset.get("size"))
     same_version = used.get("version") == model.get("version")
-    yield from differing(without_notes(node_at(used, "recipe")), steps, same_version)
+    used_steps, steps = name_classes(without_notes(node_at(used, "recipe")), steps)
+    yield from differing(used_steps, steps, same_version)
     yield from differing(node_at(used, "build"), build, same_version)
+
+
+def name_classes(used: Node, stated: Node) -> tuple[Node, Node]:
+    """Both recipes, with the user's classes that differ as text in place of the section's keys."""
+    named, normal = dict(used), dict(stated)
+    for key, section in used.items():
+        if names_class(section) and section != stated.get(key):
+            named[key] = describe_class(section)
+            normal[key] = None
+    return named, normal
+
+
+def describe_class(node: Node) -> str:
+    """A `_target_` node as text: Tversky(beta .7)."""
+    name = str(node["_target_"]).rpartition(".")[2]
+    arguments = [
+        f"{key} {format_setting(value)}" for key, value in node.items() if not key.startswith("_")
+    ]
+    return f"{name}({', '.join(arguments)})" if arguments else name
 
 
 def is_whole(model: Node) -> bool:

@@ -14,8 +14,9 @@ from operator import attrgetter
 from typing import TypeVar
 
 from usbench.errors import DataError
+from usbench.leaderboard.recipes import describe_class
 from usbench.leaderboard.rows import mean_if_all
-from usbench.leaderboard.settings import read_settings, recipe_values
+from usbench.leaderboard.settings import names_class, node_at, read_settings, recipe_values
 from usbench.metrics.scores import Figure, Figures, ProtocolScores, figure_values
 from usbench.results.result import Result
 
@@ -264,14 +265,16 @@ def series_name(member: SeedResult, others: Sequence[Result]) -> str:
 
 def differences(result: Result, others: Sequence[Result]) -> list[str]:
     """What tells a recipe from others of its name: a few values, else its run id."""
-    values = recipe_values(result)
+    sections = set().union(*map(own_classes, [result, *others]))
+    values = values_by_section(result, sections)
     # Of each other the names whose (name, value) only one of the two has.
     different = [
-        set(dict(values.items() ^ recipe_values(other).items())) - {"series"} for other in others
+        set(dict(values.items() ^ values_by_section(other, sections).items())) - {"series"}
+        for other in others
     ]
     names = sorted(set().union(*different))
     if len(names) > MOST_DIFFERENCES:
-        names = telling_names([values, *map(recipe_values, others)])
+        names = telling_names([values, *(values_by_section(other, sections) for other in others)])
     if not all(different) or not names:
         return [result.run_id]
     return [
@@ -300,3 +303,23 @@ def telling_names(recipes: Sequence[Mapping[str, str]]) -> list[str]:
 def count_distinct(recipes: Sequence[Mapping[str, str]], names: Sequence[str]) -> int:
     """How many recipes some of their values tell apart."""
     return len({tuple(recipe.get(name) for name in names) for recipe in recipes})
+
+
+def own_classes(result: Result) -> set[str]:
+    """The sections of a recipe in which it names a class of the user's, such as loss."""
+    recipe = node_at(result.config, "model", "recipe")
+    return {key for key, value in recipe.items() if names_class(value)}
+
+
+def values_by_section(result: Result, sections: Collection[str]) -> dict[str, str]:
+    """The recipe's values, each of some sections as one: its class, or "built-in"."""
+    values = {
+        name: value
+        for name, value in recipe_values(result).items()
+        if not any(f"{name}.".startswith(f"recipe.{section}.") for section in sections)
+    }
+    recipe = node_at(result.config, "model", "recipe")
+    for section in sections:
+        node = recipe.get(section)
+        values[f"recipe.{section}"] = describe_class(node) if names_class(node) else "built-in"
+    return values

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from usbench.results.result import Result
 
@@ -55,6 +56,11 @@ def node_at(node: Node, *path: str) -> Node:
             return {}
         node = value
     return node
+
+
+def names_class(value: object) -> TypeGuard[Node]:
+    """Whether a value of a recipe names a class of the user's, {_target_: …}."""
+    return isinstance(value, Mapping) and "_target_" in value
 
 
 def flatten(node: object, name: str = "") -> Iterator[tuple[str, object]]:

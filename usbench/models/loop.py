@@ -36,6 +36,7 @@ from usbench.models.checkpoints import (
 from usbench.models.device import constant, send
 from usbench.models.loop_keys import Augment, count_parts
 from usbench.models.optimise import build_optimiser, build_schedule
+from usbench.models.recipe_keys import names_class
 from usbench.types import Run
 
 MEAN, SD = 0.449, 0.226  # ImageNet's, averaged over its channels: what pretrained stems expect
@@ -120,7 +121,8 @@ def fit(
     done, best = resume(state, run.dir)
     checkpoints, best_weights = Checkpoints(run.dir), None
     images, targets = move_if_it_fits(train, run.device)
-    ranges = Augment(**recipe["augment"])
+    own = names_class(recipe["augment"])  # an augmentation of the user's, which has no ranges
+    ranges = Augment() if own else Augment(**recipe["augment"])
     with bar("training", epochs, "epoch") as progress:
         progress.skip(done)
         for epoch in range(done + 1, epochs + 1):
@@ -140,9 +142,7 @@ def fit(
                     schedule.step()
             loss = total.item() / steps
             if not math.isfinite(loss):
-                raise RunError(
-                    f"epoch {epoch}: the training loss is {loss}. Try a lower lr or precision=fp32."
-                )
+                raise RunError(f"epoch {epoch}: {explain_loss(loss, recipe)}")
             score = validate(net, progress)
             run.log("train/loss", loss, epoch)
             run.log("val/score", score, epoch)
@@ -159,6 +159,17 @@ def fit(
                 checkpoints.save(epoch, {"epoch": epoch, "best": best, **content})
             progress.step(describe_epoch(loss, score, best))
     net.load_state_dict(load_file(run.dir / "best.pt"))
+
+
+def explain_loss(loss: float, recipe: Recipe) -> str:
+    """What to do about a loss that isn't finite."""
+    advice = "ry a lower lr or precision=fp32."
+    if names_class(own := recipe.get("loss")):
+        return (
+            f"the training loss by {own['_target_']} is {loss}. Look there for a division by 0 "
+            f"or a logarithm of 0, or t{advice}"
+        )
+    return f"the training loss is {loss}. T{advice}"
 
 
 def copy_state(net: nn.Module) -> dict[str, Tensor]:

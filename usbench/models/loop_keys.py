@@ -91,7 +91,7 @@ def has_step(recipe: Recipe) -> str:
 def has_one_augmentation(recipe: Recipe) -> str:
     """Whether a recipe states one kind of augmentation."""
     both = recipe["chain"] is not None and any(recipe["augment"].values())
-    return "expected augment or chain, got both" if both else ""
+    return "expected augment or chain, got both; set chain=null in the recipe" if both else ""
 
 
 def has_loss(recipe: Recipe) -> str:
@@ -157,7 +157,9 @@ LOOP: Keys = {
     ),
     "shuffle": RecipeKey(Flag(), "false: batches in the order of the set", True),
     "augment": RecipeKey(
-        Section(keys_of(Augment)), "random changes of an image; left out: none", {"hflip": 0.0}
+        Section(keys_of(Augment), own_class=True),
+        "random changes of an image; left out: none",
+        {"hflip": 0.0},
     ),
 }
 SEGMENTER: Keys = {
@@ -168,7 +170,8 @@ SEGMENTER: Keys = {
             {
                 "ce": RecipeKey(NOT_NEGATIVE, "weight of cross entropy", 0.0),
                 "dice": RecipeKey(NOT_NEGATIVE, "weight of soft Dice", 0.0),
-            }
+            },
+            own_class=True,
         ),
         "what is minimised",
         {"ce": 1.0, "dice": 1.0},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from usbench.errors import RunError
-from usbench.models import Recipe, loop
+from usbench.models import Recipe, custom, loop
 from usbench.models.arrays import Arrays, Encoding, decode, image_to_net
 from usbench.models.checkpoints import first_line, load_file, read_state
 from usbench.models.device import batch_on, send
-from usbench.models.recipe_keys import Keys, read_recipe
+from usbench.models.loop_keys import Augment
+from usbench.models.recipe_keys import Keys, names_class, read_recipe
 from usbench.types import Run, Sample, Target
 
 IMAGENET = "imagenet"  # the word of `weights` that a net's own library knows
@@ -81,6 +84,50 @@ class LoopModel(ABC):
     def learn_from(self, targets: NDArray[Any]) -> None:  # noqa: B027  (optional)
         """Take from the stored training targets what isn't trained: nothing, by default."""
 
+    def adapt_loss(self, loss: custom.Loss) -> loop.Loss:
+        """A loss of the user's for this net's output and the stored targets.
+
+        A model implements it whose recipe has a key `loss`.
+        """
+        raise NotImplementedError
+
+    def open_targets(self, stored: Tensor) -> Tensor:
+        """A batch of stored targets as an augmentation of the user's gets it."""
+        return stored
+
+    def close_targets(self, changed: Tensor, stored: Tensor) -> Tensor:
+        """What that augmentation returns as stored targets. stored: what it was made of."""
+        return changed
+
+    def training_method(self, device: str) -> loop.Method:
+        """The method with the loss and the augmentation of the user's that the recipe names."""
+        method = self.method
+        if names_class(node := self.recipe.get("loss")):
+            loss = custom.make(node, "recipe.loss", device)
+            method = replace(method, loss=self.adapt_loss(loss))
+        if names_class(node := self.recipe["augment"]):
+            augmentation = custom.make(node, "recipe.augment", device)
+            prepare = partial(self.augment_by, augmentation=augmentation)
+            method = replace(method, prepare=prepare)
+        return method
+
+    def augment_by(
+        self,
+        images: Tensor,
+        targets: Tensor,
+        ranges: Augment,
+        rng: torch.Generator,
+        augmentation: custom.Augmentation,
+    ) -> tuple[Tensor, Tensor]:
+        """Augment a batch by an augmentation of the user's; see `loop.Prepare`.
+
+        Args:
+            ranges: ignored; part of the signature that the loop calls.
+        """
+        opened = self.open_targets(targets)
+        pixels, changed = custom.call_augmentation(augmentation, images, opened, rng)
+        return pixels, self.close_targets(changed, targets)
+
     @property
     def parameters(self) -> int:
         """Number of parameters, once the net is built."""
@@ -95,6 +142,7 @@ class LoopModel(ABC):
 
     def fit(self, train: Sequence[Sample], val: Sequence[Sample], run: Run) -> None:
         """See usbench.types.Model."""
+        method = self.training_method(run.device)
         torch.manual_seed(run.seed)
         self.net = self.build()
         self.run = run
@@ -106,7 +154,7 @@ class LoopModel(ABC):
         loop.fit(
             self.net,
             train_arrays,
-            self.method,
+            method,
             lambda _, progress: run.score(
                 progress.watch(self.pairs(val_arrays), len(val_arrays.images), "validating")
             ),

@@ -11,7 +11,7 @@ import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 
@@ -38,6 +38,7 @@ OTHER_NAMES = {  # what other programs call a key → what it may be called here
     "lr0": ("lr",),
     "batch_size": ("batch",),
     "imgsz": ("size",),
+    "size": ("imgsz",),
     "image_size": ("size", "imgsz"),
 }
 
@@ -47,16 +48,20 @@ OTHER_NAMES = {  # what other programs call a key → what it may be called here
 
 @dataclass(frozen=True)
 class Section:
-    """Keys of its own."""
+    """Keys of its own, or a class of the user's where that may stand instead."""
 
     keys: Mapping[str, RecipeKey]
+    own_class: bool = False  # {_target_: …} may stand here, see usbench.models.custom
 
     def accepts(self, value: object) -> bool:
         """See ValueKind. Its keys are checked one by one."""
         return isinstance(value, Mapping)
 
     def __str__(self) -> str:
-        return f"keys with values ({', '.join(self.keys)})" if self.keys else "{}"
+        kinds = [f"keys with values ({', '.join(self.keys)})"] if self.keys else []
+        if self.own_class:
+            kinds.append("{_target_: …} of your own")
+        return ", or ".join(kinds) or "{}"
 
 
 def no_rule(recipe: Recipe) -> str:
@@ -105,6 +110,19 @@ def setting(default: float, kind: ValueKind, meaning: str) -> Any:
 def keys_of(section: type) -> Keys:
     """The keys of a dataclass whose fields are each a `setting`."""
     return {item.name: item.metadata["key"] for item in fields(section)}
+
+
+def names_class(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether a value names a class: {_target_: package.module.Class, …}."""
+    return isinstance(value, Mapping) and "_target_" in value
+
+
+def inner_keys(key: RecipeKey, value: object) -> Keys | None:
+    """The keys that a section's value may have; None for a class of the user's, and no section."""
+    section = key.kind
+    if not isinstance(section, Section) or not isinstance(value, Mapping):
+        return None
+    return None if section.own_class and names_class(value) else section.keys
 
 
 # ---- checks
@@ -156,6 +174,11 @@ def check_recipe(
 def check_names(recipe: Recipe, keys: Keys, model: str, prefix: str = "") -> None:
     """Raise ConfigError for an unknown key, in a section too."""
     for name, value in recipe.items():
+        if name not in keys and name == "_target_":
+            raise ConfigError(
+                f"recipe key '{prefix}{name}' for {model}: expected {', '.join(keys)}; its "
+                "trainer takes no class of yours here"
+            )
         if name not in keys:
             nearest = suggest(str(name), [*keys, *prefix_sections(keys)])
             hint = f"; did you mean '{prefix}{nearest}'?" if nearest else ""
@@ -163,9 +186,9 @@ def check_names(recipe: Recipe, keys: Keys, model: str, prefix: str = "") -> Non
                 f"unknown recipe key '{prefix}{name}' for {model}{hint} "
                 f"(usbench keys model={model} lists them)"
             )
-        kind = keys[name].kind
-        if isinstance(kind, Section) and isinstance(value, Mapping):
-            check_names(value, kind.keys, model, f"{prefix}{name}.")
+        inner = inner_keys(keys[name], value)
+        if inner is not None:
+            check_names(value, inner, model, f"{prefix}{name}.")
 
 
 def prefix_sections(keys: Keys) -> list[str]:
@@ -198,6 +221,7 @@ def check_values(recipe: Recipe, keys: Keys, where: str, needless: Iterable[str]
     """Raise ConfigError for a key that is missing, or a value that its key doesn't allow.
 
     Args:
+        where: the recipe's place in the configuration; "": the key stands alone.
         needless: keys that may be missing.
     """
     missing = [
@@ -209,7 +233,7 @@ def check_values(recipe: Recipe, keys: Keys, where: str, needless: Iterable[str]
         noun = "a key" if len(missing) == 1 else "the keys"
         raise ConfigError(f"{where}: expected {noun} {', '.join(missing)}, got none")
     for name, value in recipe.items():
-        key = keys[name]
+        key, place = keys[name], f"{where}.{name}" if where else name
         if value is None and key.nullable:
             continue
         if value is None or not key.kind.accepts(value):
@@ -217,11 +241,10 @@ def check_values(recipe: Recipe, keys: Keys, where: str, needless: Iterable[str]
             if isinstance(key.kind, Choice) and isinstance(value, str):
                 nearest = suggest(value, key.kind.words)
             hint = f"; did you mean {nearest}?" if nearest else ""
-            raise ConfigError(
-                f"{where}.{name}={show(value)}: expected {key}, got {show(value)}{hint}"
-            )
-        if isinstance(key.kind, Section):
-            check_values(value, key.kind.keys, f"{where}.{name}")
+            raise ConfigError(f"{place}={show(value)}: expected {key}, got {show(value)}{hint}")
+        inner = inner_keys(key, value)
+        if inner is not None:
+            check_values(value, inner, place)
 
 
 def show(value: object) -> str:
@@ -237,8 +260,9 @@ def fill_defaults(recipe: Recipe, keys: Keys) -> dict[str, Any]:
     for name, key in keys.items():
         if name not in filled and key.has_default:
             filled[name] = key.default
-        if isinstance(key.kind, Section) and isinstance(filled.get(name), Mapping):
-            filled[name] = fill_defaults(filled[name], key.kind.keys)
+        inner = inner_keys(key, filled.get(name))
+        if inner is not None:
+            filled[name] = fill_defaults(filled[name], inner)
     return filled
 
 

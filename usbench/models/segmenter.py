@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from usbench.errors import ConfigError, in_one_line
-from usbench.models import Recipe, loop
+from usbench.models import Recipe, custom, loop
 from usbench.models.arrays import INDEX, PLANES, UNKNOWN, logits_to_native
 from usbench.models.augment import augment, augment_by_pipeline
 from usbench.models.loop_keys import SEGMENTER, Pipeline
 from usbench.models.loop_model import LoopModel
-from usbench.models.recipe_keys import Keys
+from usbench.models.recipe_keys import Keys, names_class
 from usbench.types import Masks
 
 AUXILIARY = 0.4  # weight of an auxiliary head's loss (PSPNet's, Zhao et al. 2017)
@@ -120,6 +120,29 @@ class Segmenter(LoopModel):
                 copy.deepcopy(net).train()(image)
         except ValueError as refused:
             raise ConfigError(f"recipe.{key}=1: expected 2 or more: {refused}") from refused
+
+    def adapt_loss(self, loss: custom.Loss) -> loop.Loss:
+        """See LoopModel."""
+
+        def own_loss(logits: Tensor, targets: Tensor) -> Tensor:
+            split = split_index if self.exclusive else split_planes
+            return custom.call_loss(loss, logits.float(), *split(targets, self.channels))
+
+        return with_auxiliary(own_loss)
+
+    def open_targets(self, stored: Tensor) -> Tensor:
+        """See LoopModel. Masks (B, C, h, w) of 0 and 1; an unknown one is 0 all over."""
+        if not self.exclusive:
+            return (stored == 1).float()
+        return split_index(stored, self.channels)[0][:, 1:]
+
+    def close_targets(self, changed: Tensor, stored: Tensor) -> Tensor:
+        """See LoopModel. Of exclusive classes that claim a pixel the first one counts."""
+        planes = changed >= 0.5
+        if self.exclusive:
+            index = planes.byte().argmax(1, keepdim=True) + 1
+            return torch.where(planes.any(1, keepdim=True), index, 0).to(stored.dtype)
+        return torch.where(is_known(stored), planes.to(stored.dtype), UNKNOWN)
 
     def unpack(self, output: Tensor) -> Tensor:
         """Logits (B, channels, h, w) as float32."""
@@ -218,16 +241,18 @@ def choose_augmentation(recipe: Recipe) -> loop.Prepare:
 def build_loss(exclusive: bool, weights: Mapping[str, float]) -> loop.Loss:
     """A recipe's loss of a net's output.
 
-    The output is logits, or a tuple of them: the net's own, then those of its auxiliary heads.
-
     Args:
-        weights: of ce (cross entropy; binary for overlapping classes) and dice.
+        weights: of ce (cross entropy; binary for overlapping classes) and dice. Where a class of
+            the user's stands there, `fit` puts it in the place of this loss.
     """
-    loss = partial(
-        exclusive_loss if exclusive else overlapping_loss,
-        ce=float(weights["ce"]),
-        dice=float(weights["dice"]),
-    )
+    loss = exclusive_loss if exclusive else overlapping_loss
+    if names_class(weights):
+        return with_auxiliary(loss)
+    return with_auxiliary(partial(loss, ce=float(weights["ce"]), dice=float(weights["dice"])))
+
+
+def with_auxiliary(loss: Callable[[Tensor, Tensor], Tensor]) -> loop.Loss:
+    """The loss of a net's output: logits, or a tuple of its own and those of auxiliary heads."""
 
     def total_loss(output: Any, targets: Tensor) -> Tensor:
         if isinstance(output, Tensor):
@@ -265,13 +290,30 @@ def overlapping_loss(logits: Tensor, targets: Tensor, ce: float = 1.0, dice: flo
         logits, targets: (B, C, h, w).
     """
     logits = logits.float()
-    known = (targets.amax((2, 3), keepdim=True) != UNKNOWN).expand_as(targets)
+    known = is_known(targets).expand_as(targets)
     planes = torch.where(known, targets, 0).float()
     known_share = known.numel() / known.sum().clamp(1)  # the mean over all → over the known
     entropy = F.binary_cross_entropy_with_logits(logits, planes, known.float()) * known_share
     if not dice:
         return ce * entropy
     return ce * entropy + dice * soft_dice(logits.sigmoid() * known, planes)
+
+
+def is_known(planes: Tensor) -> Tensor:
+    """(B, C, h, w) → (B, C, 1, 1) bool: which planes have `UNKNOWN` nowhere."""
+    return planes.amax((2, 3), keepdim=True) != UNKNOWN
+
+
+def split_index(targets: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    """Class index (B, 1, h, w) → planes (B, channels, h, w) of 0 and 1, known (B, channels)."""
+    planes = F.one_hot(targets[:, 0].long(), channels).movedim(-1, 1).float()
+    return planes, torch.ones_like(planes[:, :, 0, 0], dtype=torch.bool)
+
+
+def split_planes(targets: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    """Stored planes (B, C, h, w) → planes of 0 and 1, known (B, C). channels: their number, C."""
+    known = is_known(targets)
+    return torch.where(known, targets, 0).float(), known[:, :, 0, 0]
 
 
 def soft_dice(probability: Tensor, target: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from usbench.datasets.dataset import Dataset
 from usbench.io.console import facts
 from usbench.io.numbers import format_count
 from usbench.io.progress import format_seconds
+from usbench.models.recipe_keys import names_class
 from usbench.runner.config import RunConfig
 from usbench.runner.expected_time import ExpectedTime, expected_time
 from usbench.runner.facts import notes_on_data
@@ -140,6 +141,9 @@ def describe_recipe(config: RunConfig) -> str:
     for key, (before, after) in RECIPE_KEYS.items():
         if recipe.get(key) is not None:
             parts.append(f"{before}{format_setting(recipe[key])}{after}")
+    for key, value in recipe.items():
+        if names_class(value):
+            parts.append(f"{key} {value['_target_']}")
     return f"{config.recipe}: {', '.join(parts)}" if parts else str(config.recipe)
 
 

@@ -11,7 +11,7 @@ from usbench.io.config import Composed, compose
 from usbench.results.result import Tuned
 from usbench.runner.config import RunConfig, with_threads
 from usbench.runner.groups import complete_groups
-from usbench.runner.recipes import check_added_keys, check_extra
+from usbench.runner.recipes import check_added_keys, check_extra, check_set_once
 from usbench.runner.resolve import resolve_config
 from usbench.runner.resources import Resources
 from usbench.runner.transfer import plan_transfer
@@ -66,6 +66,7 @@ def plan_run(
             device = "cuda:0"
     composed = complete_groups(composed)
     check_added_keys(composed, overrides)
+    check_set_once(composed, overrides)
     if not (resources and resources.remote):
         check_extra(composed["model"])
     config = resolve_config(composed, device=device, tuned=tuned)

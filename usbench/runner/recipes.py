@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
 from importlib.machinery import PathFinder
+from typing import Any
 
 from usbench.datasets.config import DatasetConfig, field_names
 from usbench.errors import ConfigError, RunError, did_you_mean, in_one_line
 from usbench.io.config import Composed, compose
 from usbench.models.recipe_keys import (
+    OTHER_NAMES,
     Keys,
     RecipeKey,
+    check_names,
     check_recipe,
+    check_values,
     infer_keys,
+    names_class,
     rename_spellings,
+    show,
 )
-from usbench.runner.identity import find_source
+from usbench.runner.identity import find_source, identify
 
 MODEL_KEYS = (
     "name",
@@ -31,6 +37,9 @@ MODEL_KEYS = (
     "build",
     "recipes",
 )
+# Keys of conf/config.yaml that set a value of the chosen recipe: epochs=30.
+SHORT_KEYS = ("epochs", "lr", "batch", "size", "loss", "augment")
+NEEDS = {"loss": " (nets on masks or landmarks that usbench's own loop trains have one)"}
 PACKAGES = {"transformers": "transformers", "nnunet": "nnunetv2"}  # of usbench's extras
 RECIPE_VALUE = re.compile(r"[+~]*model\.recipes\.")  # an override of one
 TABLES = {  # recipe keys of the class for one's own nn.Module, where a YAML names no table
@@ -96,6 +105,63 @@ def read_recipes(model: Composed) -> dict[str, Composed]:
     return recipes
 
 
+def apply_short_keys(composed: Composed, recipe: str) -> Composed:
+    """The model with what the run's short keys say of its recipe, as `model.recipes.…` would.
+
+    Keys of a section are put beside the recipe's; a class of the user's takes the section's place.
+
+    Args:
+        recipe: the chosen one's name.
+
+    Raises:
+        ConfigError: the recipe has no such key, or the key doesn't take the value.
+    """
+    model: Composed = composed["model"]
+    given = {key: composed[key] for key in SHORT_KEYS if composed[key] is not None}
+    if not given:
+        return model
+    keys = load_recipe_keys(model) or infer_keys(list(model["recipes"].values()))
+    steps = dict(model["recipes"][recipe])
+    for key, value in given.items():
+        where = f"model={model['name']} recipe={recipe}"
+        other = next((name for name in OTHER_NAMES.get(key, ()) if name in keys), "")
+        hint = f"; did you mean model.recipes.{recipe}.{other}?" if other else ""
+        if key not in keys:
+            raise ConfigError(
+                f"{key}={show(value)}: {where} has no key {key}{NEEDS.get(key, '')}{hint or ';'} "
+                f"it has {', '.join(keys)}"
+            )
+        if isinstance(value, Mapping) and not names_class(value):
+            value = {**(steps.get(key) or {}), **value}
+        check_names({key: value}, keys, model["name"])
+        try:
+            check_values({key: value}, {key: keys[key]}, "")
+        except ConfigError as error:
+            raise ConfigError(f"{error} ({where}: {keys[key].meaning}){hint}") from error
+        steps[key] = value
+    return {**model, "recipes": {**model["recipes"], recipe: steps}}
+
+
+def check_set_once(composed: Composed, overrides: Sequence[str]) -> None:
+    """Raise ConfigError where a short key and an override of a recipe set one value."""
+    for override in overrides:
+        match = OF_RECIPE.match(override)
+        key = match[3].partition(".")[0] if match else ""
+        if key in SHORT_KEYS and composed[key] is not None:
+            raise ConfigError(
+                f"{override}: {key}={show(composed[key])} sets the same value; leave one of the "
+                "two out"
+            )
+
+
+def check_own_classes(recipe: Mapping[str, object], where: str) -> None:
+    """Raise ConfigError for a class of the user's that isn't there or lacks an argument it gets."""
+    for key, value in recipe.items():
+        if names_class(value):
+            identify(value)
+            check_arguments(value, f"{where}.{key}")
+
+
 def check_added_keys(composed: Composed, overrides: Sequence[str]) -> None:
     """Check what overrides change of a dataset and a model whose YAMLs alone say what there is.
 
@@ -141,7 +207,7 @@ def compose_choices(overrides: Sequence[str]) -> Composed:
     return compose([text for text in overrides if CHOICE.match(text)])
 
 
-def check_arguments(node: Composed, where: str) -> None:
+def check_arguments(node: Mapping[str, Any], where: str) -> None:
     """Raise ConfigError for an argument that a node's class doesn't take, as its source says.
 
     Args:

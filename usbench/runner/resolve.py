@@ -21,7 +21,12 @@ from usbench.runner import machine
 from usbench.runner.config import ModelConfig, RunConfig, WeightsOrigin
 from usbench.runner.groups import complete_groups
 from usbench.runner.identity import identify, short_hash
-from usbench.runner.recipes import check_arguments, read_recipes
+from usbench.runner.recipes import (
+    apply_short_keys,
+    check_arguments,
+    check_own_classes,
+    read_recipes,
+)
 from usbench.types import TASKS, Task
 
 LIMIT = 2**64  # of a seed: torch takes no larger one
@@ -224,9 +229,10 @@ def resolve_model(
     """(recipe's name, model). A value that the build leaves null is taken from the recipe."""
     model = composed["model"]
     check_arguments(model["build"], "model.build")
-    recipes = read_recipes(model)
     name = choose_recipe(composed, dataset, real)
+    recipes = read_recipes(apply_short_keys(composed, name))
     build, recipe = dict(model["build"]), dict(recipes[name])
+    check_own_classes(recipe, f"model.recipes.{name}")
     for key, value in model["build"].items():
         if value is None and key in recipe:
             build[key] = recipe.pop(key)

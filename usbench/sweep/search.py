@@ -20,6 +20,7 @@ from usbench.io.overrides import quote
 from usbench.runner.config import RunConfig
 from usbench.runner.lock import Lock, lock_path, take_lock
 from usbench.runner.plan import plan_run
+from usbench.runner.recipes import SHORT_KEYS
 from usbench.runner.resolve import SELECTION
 from usbench.runner.resources import Resources
 from usbench.sweep import studies
@@ -27,7 +28,7 @@ from usbench.sweep.studies import Study
 
 FOLDER = "tuning"  # below runs: a folder for each study, with its trials' results
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
-SEARCHABLE = re.compile(r"\+{0,2}model\.\w")  # keys that may vary
+SEARCHABLE = re.compile(rf"\+{{0,2}}(model\.\w|({'|'.join(SHORT_KEYS)})$)")  # keys that may vary
 EXAMPLE = "'model.recipes.standard.lr=tag(log,interval(1e-4,1e-2))'"
 FORBIDDEN = {  # keys that make no sense in a search, and why
     "overwrite": "a study isn't done again; begin another one, study=…",
@@ -176,7 +177,8 @@ def split_overrides(overrides: Sequence[str]) -> tuple[list[str], dict[str, str]
             space[key] = line.partition("=")[2]
         else:
             raise ConfigError(
-                f"{line}: only model.… can vary in a search; use one study for each other value"
+                f"{line}: only model.… and {', '.join(SHORT_KEYS)} can vary in a search; use one study "
+                "for each other value"
             )
     if not space:
         raise ConfigError(

@@ -14,12 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 
+from usbench.io.overrides import to_override
 from usbench.leaderboard.recipes import Configs, stated_model, without_notes
 from usbench.leaderboard.rows import Row
-from usbench.leaderboard.settings import Node, flatten, node_at, read_settings
+from usbench.leaderboard.settings import Node, flatten, names_class, node_at, read_settings
 from usbench.results.result import Result
 
 PLAIN = re.compile(r"[A-Za-z0-9_./-]+")  # what Hydra reads as a word without quotes
+SECTIONS = ("loss", "augment")  # of a recipe, which a class of the user's may replace
 DESCRIPTIVE = {  # of a dataset: not part of a run
     "name",
     "title",
@@ -104,9 +106,15 @@ def model_overrides(used: Node, model: Node, recipe: str, native: object) -> Ite
     """
     if recipe not in node_at(model, "recipes") or used.get("version") != model.get("version"):
         raise NoShortCommand
-    build, steps = stated_model(used, model, recipe, native)
+    build, steps = map(dict, stated_model(used, model, recipe, native))
     yield from differences(node_at(used, "build"), build, "model.build")
-    used_recipe = without_notes(node_at(used, "recipe"))
+    used_recipe = dict(without_notes(node_at(used, "recipe")))
+    for key in SECTIONS:
+        section = used_recipe.get(key)
+        if names_class(section) and section != steps.get(key):
+            yield to_override(key, section)
+            del used_recipe[key]
+            steps.pop(key, None)
     yield from differences(used_recipe, steps, f"model.recipes.{recipe}")
 
 

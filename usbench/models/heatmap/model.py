@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from usbench.errors import ConfigError, RunError, in_one_line
-from usbench.models import Recipe, loop
+from usbench.models import Recipe, custom, loop
 from usbench.models.heatmap import paths, points
 from usbench.models.heatmap.recipe import KEYS
 from usbench.models.loop_model import LoopModel
@@ -105,11 +105,36 @@ class Heatmap(LoopModel):
         counted = points.known_names(marks)
         total = maps[0].new_zeros((), dtype=torch.float32)
         for planes in maps:
-            heat = planes.shape[2:]
-            target = points.render(marks, curves, self.size, heat, self.sd_point, self.sd_curve)
+            target = self.render(marks, curves, planes)
             error = ((planes.float() - target) ** 2).sum((2, 3)) / (np.pi * self.sd_point**2)
             total = total + (error * counted).sum() / counted.sum().clamp(min=1)
         return total
+
+    def render(self, marks: Tensor, curves: Tensor, planes: Tensor) -> Tensor:
+        """The target of predicted planes (B, K, h, w). marks, curves: see `loss`."""
+        heat = planes.shape[2:]
+        return points.render(marks, curves, self.size, heat, self.sd_point, self.sd_curve)
+
+    def adapt_loss(self, loss: custom.Loss) -> loop.Loss:
+        """See LoopModel. It is summed over the resolutions."""
+
+        def own_loss(maps: Sequence[Tensor], marks: Tensor) -> Tensor:
+            known = points.known_names(marks).bool()
+            costs = []
+            for planes in maps:
+                target = self.render(marks, self.curves, planes)
+                costs.append(custom.call_loss(loss, planes.float(), target, known))
+            return torch.stack(costs).sum()
+
+        return own_loss
+
+    def open_targets(self, stored: Tensor) -> Tensor:
+        """See LoopModel. Places (B, K, P, 2)."""
+        return stored[:, :, : points.SAMPLES]
+
+    def close_targets(self, changed: Tensor, stored: Tensor) -> Tensor:
+        """See LoopModel. States and sizes stay."""
+        return torch.cat([changed, stored[:, :, points.SAMPLES :]], 2)
 
     def unpack(self, output: Sequence[Tensor]) -> list[NDArray[np.float32]]:
         """The finest heat maps (K, h/2, w/2) float32 of each image."""

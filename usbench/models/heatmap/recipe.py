@@ -17,7 +17,10 @@ KEYS: Keys = {
     "encoder": RecipeKey(Text(), "an encoder of smp, or an HRNet of timm", for_build=True),
     "options": OPTIONS,
     **LOOP,
-    "augment": replace(LOOP["augment"], kind=Section(AUGMENT)),
+    "augment": replace(LOOP["augment"], kind=Section(AUGMENT, own_class=True)),
+    "loss": RecipeKey(
+        Section({}, own_class=True), "what is minimised; null: the squared error", None
+    ),
     "sd_point": RecipeKey(POSITIVE, "px of the heat map, half of the net's: SD of a point's peak"),
     "sd_curve": RecipeKey(POSITIVE, "px of the heat map: SD across a curve"),
 }
