@@ -30,7 +30,7 @@ from usbench.leaderboard.page.result_settings import setting_tables
 from usbench.leaderboard.rows import mean_if_all
 from usbench.metrics.scores import Figures
 from usbench.results import store
-from usbench.results.format import USUAL_SCORES, format_value
+from usbench.results.format import USUAL_SCORES, format_value, score_title
 from usbench.results.gallery.cases import (
     is_judgeable,
     parse_rows,
@@ -211,6 +211,7 @@ def render_result(
         worst_cases=worst,
         most_classes=result_cases.MOST_CLASSES,
         titles=TITLES,
+        score_title=score_title,
         no_leakage=NO_LEAKAGE,
         leaks=any(name.endswith(NO_LEAKAGE) for name in result.scores),
         undefined=undefined_scores(result.scores),
@@ -233,9 +234,14 @@ def undefined_scores(figures: Figures) -> dict[str, list[str]]:
 
 
 def usual_scores(result: Result) -> dict[str, str]:
-    """The usual scores that classes have → their names for people."""
+    """The custom and usual scores that classes have → their names for people."""
     names = set().union(*result.protocol.per_class.values())
-    return {name: TITLES.get(name, name) for name in USUAL_SCORES[result.task] if name in names}
+    titles = {}
+    for name in (*result.custom_scores, *USUAL_SCORES[result.task]):
+        if name in names:
+            direction = result.scores[name].higher_is_better if name in result.scores else None
+            titles[name] = score_title(TITLES.get(name, name), direction)
+    return titles
 
 
 def class_scores(result: Result) -> list[str]:

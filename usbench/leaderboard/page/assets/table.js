@@ -60,7 +60,7 @@ usbench.table = (() => {
 
   function column(table, marks, { title, kind }, place, width) {
     const field = `c${place}`;
-    const best = kind === "main" ? (table.higher_is_better ? "desc" : "asc") : ["rank", "target_score", "model"].includes(title) ? "asc" : "desc";
+    const best = kind === "main" ? (table.higher_is_better ? "desc" : "asc") : ["rank", "target_score", "model"].includes(title) || title.endsWith(" ↓") ? "asc" : "desc";
     const made = {
       title, field, titleFormatter: heading(title), headerSortStartingDir: kind === "text" ? "asc" : best,
       sorter: kind === "text" ? "string" : byNumber(place), visible: shownAtFirst(table, title, kind),
@@ -85,7 +85,7 @@ usbench.table = (() => {
 
   function shownAtFirst(table, title, kind) {
     const ours = table.rows.some((row) => row.origin !== "published");
-    return !ours || kind === "main" || ALWAYS.includes(title) || / without \d+ images/.test(title);
+    return !ours || ["main", "custom"].includes(kind) || ALWAYS.includes(title) || / without \d+ images/.test(title);
   }
 
   // ---- a row's dialog
