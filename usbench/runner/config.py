@@ -40,6 +40,7 @@ TYPES: Mapping[str, type | UnionType] = {  # of the values that nothing else che
     "weights": dict | None,
     "transfer": dict | None,
     "tuned": dict | None,
+    "overrides": list | tuple | None,
 }
 HIDDEN_DATASET = ("access", "title", "citation", "root")  # the dataset's YAML has them
 
@@ -121,6 +122,8 @@ class RunConfig:
     tuned: Tuned | None = None  # the search whose values are run
     study: str | None = None  # the search that this run is a trial of
     transfer: Transfer | None = None  # None: the dataset that is trained on
+    # What the command asked for, as `overrides_to_keep` leaves it; None: not known.
+    overrides: tuple[str, ...] | None = None
 
     @property
     def view(self) -> ViewConfig:
@@ -211,6 +214,8 @@ class RunConfig:
             values[name] = Path(values[name])
         if weights := values.get("weights"):
             values["weights"] = WeightsOrigin(weights["from"], weights.get("sha256"))
+        if values.get("overrides") is not None:
+            values["overrides"] = tuple(values["overrides"])
         if tuned := values.get("tuned"):
             values["tuned"] = Tuned(**{**tuned, "seeds": tuple(tuned["seeds"])})
         if transfer := values.get("transfer"):

@@ -24,7 +24,7 @@ from usbench.io.files import JsonObject, file_sha256
 from usbench.leaderboard.cache import Cache, hash_code, key
 from usbench.leaderboard.columns import NO_LEAKAGE
 from usbench.leaderboard.page import result_cases
-from usbench.leaderboard.page.commands import RunCommand, result_command
+from usbench.leaderboard.page.commands import RunCommand, reproduce_command, result_command
 from usbench.leaderboard.page.document import ASSETS, as_json, render
 from usbench.leaderboard.page.result_settings import setting_tables
 from usbench.leaderboard.rows import mean_if_all
@@ -218,7 +218,10 @@ def render_result(
         usual_scores=usual_scores(result),
         class_scores=class_scores(result),
         command=result_command(result, command),
-        is_reproducible=command is not None and command.reproducible,
+        reproduce=reproduce_command(result.run_id, command, ("--data", "data"))
+        if command is not None and command.reproducible
+        else "",
+        command_notes=command.notes() if command else [],
         settings=setting_tables(result),
         data=as_json(data),
     ).encode()

@@ -32,7 +32,12 @@ from usbench.leaderboard.columns import (
     table_classes,
     table_title,
 )
-from usbench.leaderboard.page.commands import RunCommand, row_command
+from usbench.leaderboard.page.commands import (
+    RunCommand,
+    command_notes,
+    reproduce_command,
+    row_command,
+)
 from usbench.leaderboard.published import DatasetSummary, datasets_by_name
 from usbench.leaderboard.rows import Row, RowScore, transfer_tables
 
@@ -188,6 +193,7 @@ def row_data(
             "folds": row.pooled or bool(row.folds) or None,
             "runs": runs or None,
             "command": row_command(row, commands) or None,
+            "command_notes": command_notes(row.run_ids, commands) or None,
         }
     )
 
@@ -202,7 +208,7 @@ def run_data(row: Row, run_id: str, links: Links, commands: Commands) -> JsonObj
             "run_id": run_id,
             "label": ", ".join(parts) or row.name,
             "href": links.get(run_id),
-            "reproducible": command.reproducible or None,
+            "reproduce": reproduce_command(run_id, command) if command.reproducible else None,
         }
     )
 

@@ -93,16 +93,17 @@ usbench.table = (() => {
   function details(row, table) {
     const known = table.columns.map(({ title }, n) => [title, row.texts[n]]).filter(([title, text]) => text && !["model", "recipe"].includes(title));
     const runs = row.runs || [];
-    const again = runs.filter((run) => run.reproducible);
+    const again = runs.filter((run) => run.reproduce);
     usbench.dialog(charts.named(row), [
       table.failed ? null : h("p", { class: "muted" }, `${GROUPS[row.origin]}, by the protocol ${table.title}.`),
       row.command || again.length ? h("h3", {}, row.origin === "published" ? "The command that runs this model here" : "The command") : null,
       row.command ? copyable(row.command, "the command") : null,
       again.length ? h("details", { open: !row.command || null },
         h("summary", {}, `Exactly ${again.length > 1 ? "these results" : "this result"} again, from the result alone`),
-        again.map((run) => copyable(`usbench reproduce ${run.run_id}`, `the command for ${run.label}`))) : null,
+        again.map((run) => copyable(run.reproduce, `the command for ${run.label}`))) : null,
       row.command || again.length ? h("p", { class: "muted small" }, "The release is looked for in ./data or in USBENCH_DATA.",
-        row.origin === "external" ? " PREDICTIONS: the folder of the predictions." : "") : null,
+        row.origin === "external" ? " PREDICTIONS: the folder of the predictions." : "",
+        (row.command_notes || []).map((note) => ` ${note}`)) : null,
       h("h3", {}, "On the leaderboard"),
       h("dl", { class: "facts" }, known.map(([title, text]) => [h("dt", {}, title), h("dd", {}, text)])),
       row.marks ? h("ul", {}, row.marks.map((mark) => h("li", {}, `${mark}: ${usbench.marks[mark] || ""}`))) : null,
