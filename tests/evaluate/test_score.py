@@ -123,7 +123,12 @@ def test_masks_of_one_class_may_be_white_or_of_one_bit(tmp_path, names, targets,
         lay_mask(tmp_path / place / "1.png", first, "000")
         lay_mask(tmp_path / place / "2.png", "011", "000")
         save_as(tmp_path / place, *(targets if place == "targets" else predictions))
-    places = ["--targets", str(tmp_path / "targets"), "--predictions", str(tmp_path / "predictions")]
+    places = [
+        "--targets",
+        str(tmp_path / "targets"),
+        "--predictions",
+        str(tmp_path / "predictions"),
+    ]
     report = run(["--task", "segment", *places, *names], tmp_path)
     assert report["classes"] == ["head"]
     assert report["scores"]["dice"]["value"] == pytest.approx(5 / 6)
@@ -142,7 +147,12 @@ def test_what_white_may_mean_is_no_guess(tmp_path, capsys, second, values, messa
     for place in ("targets", "predictions"):
         lay_mask(tmp_path / place / "1.png", "110" if "neck" not in values else "220")
         lay_mask(tmp_path / place / "2.png", second)
-    places = ["--targets", str(tmp_path / "targets"), "--predictions", str(tmp_path / "predictions")]
+    places = [
+        "--targets",
+        str(tmp_path / "targets"),
+        "--predictions",
+        str(tmp_path / "predictions"),
+    ]
     assert score.main(["--task", "segment", *places, "--values", values]) == 1
     assert message in capsys.readouterr().err
 

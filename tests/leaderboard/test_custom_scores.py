@@ -18,7 +18,9 @@ from usbench.results.result import Result
 
 def custom(value, higher_is_better=None):
     content = figure(value)
-    return content if higher_is_better is None else {**content, "higher_is_better": higher_is_better}
+    return (
+        content if higher_is_better is None else {**content, "higher_is_better": higher_is_better}
+    )
 
 
 def make_rows(*directions):
@@ -98,8 +100,6 @@ def test_folds_have_the_mean_of_a_custom_score():
         content["config"] = {**content["config"], "metric": {"extra": {"area": {}}}}
         results.append(Result.from_json(content))
     pooled = results[0].protocols[0]
-    pooled = type(pooled)(
-        pooled.name, pooled.version, "", {"dice": pooled.scores["dice"]}, {}, {}
-    )
+    pooled = type(pooled)(pooled.name, pooled.version, "", {"dice": pooled.scores["dice"]}, {}, {})
     (row,) = build_rows(results, [], pool=lambda folds: [pooled])
     assert row.scores["area"].value == 0.5 and row.scores["area"].higher_is_better is False

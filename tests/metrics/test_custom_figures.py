@@ -48,7 +48,9 @@ def test_numbers_by_class_are_averaged_by_class_then_over_classes():
         (planes("1110", "0000"), planes("0000", "0000")),
     ]
     protocol = score_masks({"missed": missed_px}, *pairs)
-    assert protocol.per_class["a"]["missed"].value == 2 and protocol.per_class["a"]["missed"].n == 12
+    assert (
+        protocol.per_class["a"]["missed"].value == 2 and protocol.per_class["a"]["missed"].n == 12
+    )
     assert protocol.per_class["b"]["missed"].value == 2 and protocol.per_class["b"]["missed"].n == 6
     assert protocol.scores["missed"].value == 2 and protocol.scores["missed"].groups == 6
     assert protocol.scores["missed"].higher_is_better is False

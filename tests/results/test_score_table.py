@@ -140,7 +140,7 @@ SAME = "no interval: it is the same in every group"
             ],
         ),
         (
-            {label: (FEW, None) for label in "abcd"},
+            dict.fromkeys("abcd", (FEW, None)),
             (None, None),
             ["no interval of dice (a, b, c, …): expected at least 5 groups, got 2"],
         ),

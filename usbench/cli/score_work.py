@@ -163,9 +163,7 @@ def score_on_dataset(options: Options) -> None:
         compose_for_verb(overrides, options.config_dir, "score"), training=False
     )
     values = files.parse_values(options.values) or None
-    row = external.score_external(
-        config, options.predictions, options.name, options.strict, values
-    )
+    row = external.score_external(config, options.predictions, options.name, options.strict, values)
     images = row.result.data.counts["test"]
     groups = count_groups(row.scores)
     show(

@@ -12,7 +12,14 @@ from usbench.metrics import box_protocols, detection_figures
 from usbench.metrics.bootstrap import Draws, draw
 from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO, match_pairs
 from usbench.metrics.matches import Matches, rank_within_runs
-from usbench.metrics.scores import CustomFigure, ExtraFigures, ProtocolScores, Scores, TableRow, lookup_protocols
+from usbench.metrics.scores import (
+    CustomFigure,
+    ExtraFigures,
+    ProtocolScores,
+    Scores,
+    TableRow,
+    lookup_protocols,
+)
 from usbench.types import Boxes, Target, Task
 
 # The COCO protocol without its figures by size.

@@ -15,7 +15,14 @@ from usbench.metrics.bootstrap import Draws, draw
 from usbench.metrics.chunks import count_threads
 from usbench.metrics.mask_overlap import Counts, count_pixels, stack_counts
 from usbench.metrics.ratios import mean_defined
-from usbench.metrics.scores import CustomFigure, ExtraFigures, ProtocolScores, Scores, TableRow, lookup_protocols
+from usbench.metrics.scores import (
+    CustomFigure,
+    ExtraFigures,
+    ProtocolScores,
+    Scores,
+    TableRow,
+    lookup_protocols,
+)
 from usbench.types import Masks, Target, Task
 
 # Figures beside the protocol's own, all of native pixels: name, measure, order, why undefined.

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import shlex
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -909,7 +909,9 @@ def test_a_command_has_what_was_asked_for_and_no_folder(compose, asked, names, e
     (run,) = commands.find_commands([result], SHIPPED, SHIPPED).values()
     arguments = shlex.split(commands.result_command(result, run))
     option = ["--config-dir", "DIR"] if "--config-dir DIR" in expected else []
-    chosen = [next(word for word in asked if word.startswith(key)) for key in ("dataset=", "model=")]
+    chosen = [
+        next(word for word in asked if word.startswith(key)) for key in ("dataset=", "model=")
+    ]
     assert arguments == [
         *["python", "-m", "usbench", *option, chosen[0], "source=real", chosen[1]],
         *["recipe=standard", "precision=fp32"],
