@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.helpers.finished import finish, moved
-from usbench.cli import score
+from usbench.cli import leaderboard, score
 from usbench.datasets.codecs import label_png, yolo_txt
 from usbench.errors import ConfigError, DataError
 from usbench.evaluate.external import file_name, score_external, stem_of
@@ -180,3 +181,75 @@ def test_the_command_enters_the_row(tmp_path, capsys, lay):
         score.main([*arguments[:-2]])
     with pytest.raises(SystemExit):
         score.main(["--task", "segment", "--targets", "x", "--predictions", "y", "--name", "z"])
+
+
+OWN_DATASET = """
+name: cysts
+title: Our cysts
+size: [16, 16]
+released: true
+views:
+  segment:
+    classes: [cyst]
+    exclusive: true
+    layout:
+      _target_: usbench.datasets.layouts.index_masks.IndexMasks
+      folders: {train: [train/images, train/masks], test: [test/images, test/masks]}
+      group: "^(p\\\\d+)_"
+split: {description: "test: its folder", val_share: 0.2}
+phantom: null
+licence: ours
+redistribute: none
+access: ask us
+citation: ours
+"""
+
+
+@pytest.fixture
+def own_dataset(tmp_path):
+    """A lab's folder: conf/dataset/cysts.yaml, data/cysts of six patients, white predictions."""
+    (tmp_path / "conf/dataset").mkdir(parents=True)
+    (tmp_path / "conf/dataset/cysts.yaml").write_text(OWN_DATASET)
+    (tmp_path / "theirs").mkdir()
+    generator = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for kind in ("images", "masks"):
+            (tmp_path / "data/cysts" / split / kind).mkdir(parents=True)
+        for n in range(6):
+            name = f"p{n if split == 'train' else n + 6}_{split}.png"
+            grey = generator.integers(0, 255, (16, 16), np.uint8)
+            Image.fromarray(grey).save(tmp_path / "data/cysts" / split / "images" / name)
+            index = np.zeros((16, 16), np.uint8)
+            index[4:8, 4:8] = 1
+            label_png.write_label_png(tmp_path / "data/cysts" / split / "masks" / name, index)
+            if split == "test":  # 12 of 16 px: Dice 2·12 / (16 + 12) = 6/7
+                index[4] = 0
+                Image.fromarray(index * 255).save(tmp_path / "theirs" / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("values", [[], ["--values", "cyst=255"]])
+def test_a_dataset_of_one_s_own_has_external_rows(own_dataset, capsys, values):
+    folder = own_dataset
+    places = [f"--{name}={folder / name}" for name in ("data", "results", "runs")]
+    conf = ["--config-dir", str(folder / "conf")]
+    arguments = ["--task", "segment", "--dataset", "cysts", "--name", "ours", *values]
+    arguments += ["--predictions", str(folder / "theirs")]
+    assert score.main([*arguments, *places, *conf]) == 0
+    assert ".857" in capsys.readouterr().out
+    assert leaderboard.main([*places[1:], *conf]) == 0
+    text = (folder / "results/LEADERBOARD.md").read_text()
+    assert "## cysts: Our cysts" in text and "| ours | .857" in text
+    page = (folder / "results/index.html").read_text()
+    command = "usbench score --task segment --dataset cysts --predictions PREDICTIONS --name ours"
+    assert f"{command} --config-dir DIR" in page
+
+
+def test_values_of_other_classes_than_the_dataset_s_are_refused(own_dataset, capsys):
+    folder = own_dataset
+    places = [f"--{name}={folder / name}" for name in ("data", "results", "runs", "config-dir")]
+    places[-1] = f"--config-dir={folder / 'conf'}"
+    arguments = ["--task", "segment", "--dataset", "cysts", "--name", "ours", *places]
+    arguments += ["--predictions", str(folder / "theirs"), "--values", "head=255"]
+    assert score.main(arguments) == 2
+    assert "--values: expected each class of cysts (cyst), got head" in capsys.readouterr().err

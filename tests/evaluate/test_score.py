@@ -104,9 +104,65 @@ def test_classes_may_have_other_values_in_the_masks(masks, tmp_path, capsys):
         assert f"--values {values}: expected another value of 1..255" in capsys.readouterr().err
 
 
+def save_as(folder: Path, mode: str, white: int) -> None:
+    """Save masks of an only class in a mode of Pillow, with another value for it."""
+    for path in folder.glob("*.png"):
+        pixels = np.array(Image.open(path))
+        stretched = np.where(pixels, white, 0).astype(np.uint8)
+        Image.fromarray(stretched).convert(mode).save(path)
+
+
+@pytest.mark.parametrize("names", [["--classes", "head"], ["--values", "head=255"]])
+@pytest.mark.parametrize(
+    ("targets", "predictions"),
+    [(("L", 255), ("L", 255)), (("1", 255), ("L", 255)), (("L", 255), ("L", 1))],
+)
+def test_masks_of_one_class_may_be_white_or_of_one_bit(tmp_path, names, targets, predictions):
+    """Dice 2·1/(2+1) = 2/3, and 1."""
+    for place, first in (("targets", "110"), ("predictions", "100")):
+        lay_mask(tmp_path / place / "1.png", first, "000")
+        lay_mask(tmp_path / place / "2.png", "011", "000")
+        save_as(tmp_path / place, *(targets if place == "targets" else predictions))
+    places = [
+        "--targets",
+        str(tmp_path / "targets"),
+        "--predictions",
+        str(tmp_path / "predictions"),
+    ]
+    report = run(["--task", "segment", *places, *names], tmp_path)
+    assert report["classes"] == ["head"]
+    assert report["scores"]["dice"]["value"] == pytest.approx(5 / 6)
+
+
+@pytest.mark.parametrize(
+    ("second", "values", "message"),
+    [
+        ("0xx", "head=255", "expected head as 1, as in the masks before it, got 255"),
+        ("01x", "head=1", "expected a mask of 0 background, 1 head, got 255"),
+        ("011", "head=128", "expected a mask of 0 background, 128 head, got 1"),
+        ("011", "head=255,neck=1", "expected a mask of 0 background, 255 head, 1 neck, got 2"),
+    ],
+)
+def test_what_white_may_mean_is_no_guess(tmp_path, capsys, second, values, message):
+    for place in ("targets", "predictions"):
+        lay_mask(tmp_path / place / "1.png", "110" if "neck" not in values else "220")
+        lay_mask(tmp_path / place / "2.png", second)
+    places = [
+        "--targets",
+        str(tmp_path / "targets"),
+        "--predictions",
+        str(tmp_path / "predictions"),
+    ]
+    assert score.main(["--task", "segment", *places, "--values", values]) == 1
+    assert message in capsys.readouterr().err
+
+
 def test_too_few_groups_for_intervals_are_said(masks, tmp_path, capsys):
+    """Class a is in two images, b in one."""
     run(masks, tmp_path)
-    assert "no intervals: expected 5 groups or more, got 3" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "no interval of dice (a), iou (a), nsd (a), hd95_px (a): expected at least" in output
+    assert "no interval of dice, iou, nsd, hd95_px: expected at least 5 groups, got 1" in output
 
 
 def test_another_protocol_may_report(masks, tmp_path):

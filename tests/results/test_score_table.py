@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from usbench.metrics.scores import Figure, ProtocolScores
@@ -10,6 +12,7 @@ from usbench.results.score_table import (
     choose_shape,
     format_column,
     format_rows,
+    interval_notes,
     score_rows,
     show_score_table,
 )
@@ -108,3 +111,54 @@ def test_in_a_file_everything_is_on_one_line(capsys):
         *["nerve", ".750", "[.650,", ".850]", ".650", "[.550,", ".750]", "12.35"],
         *["[9.00,", "101.50]", "4"],
     ]
+
+
+def test_custom_scores_stand_behind_the_primary_one_with_their_direction(capsys):
+    table = protocol()
+    own = {"area": Figure(0.25, 4, higher_is_better=False), "odd": Figure(None, 0, "none")}
+    table = replace(table, scores={**table.scores, **own})
+    show_score_table("title", "segment", "dice", table, custom=["area", "odd"])
+    header = capsys.readouterr().out.splitlines()[1]
+    assert header.split() == ["class", "dice", "area", "↓", "odd", "iou", "hd95_px", "n"]
+
+
+FEW = "no interval: expected at least 5 groups, got 2"
+SAME = "no interval: it is the same in every group"
+
+
+@pytest.mark.parametrize(
+    ("by_class", "overall", "notes"),
+    [
+        ({"a": (FEW, FEW)}, (FEW, FEW), ["no interval: expected at least 5 groups, got 2"]),
+        ({"a": (None, None)}, (None, None), []),
+        (
+            {"a": (FEW, None), "b": (None, SAME)},
+            (None, SAME),
+            [
+                "no interval of dice (a): expected at least 5 groups, got 2",
+                "no interval of iou: it is the same in every group",
+            ],
+        ),
+        (
+            dict.fromkeys("abcd", (FEW, None)),
+            (None, None),
+            ["no interval of dice (a, b, c, …): expected at least 5 groups, got 2"],
+        ),
+    ],
+)
+def test_why_scores_have_no_interval(by_class, overall, notes):
+    def figures(reasons):
+        return {
+            name: Figure(0.5, 4, interval=reason)
+            if reason
+            else Figure(0.5, 4, low=0.4, high=0.6, interval="rough: 8 groups, fewer than 10")
+            for name, reason in zip(("dice", "iou"), reasons, strict=True)
+        }
+
+    table = replace(
+        protocol(),
+        scores=figures(overall),
+        per_class={label: figures(reasons) for label, reasons in by_class.items()},
+    )
+    names = ["dice", "iou"]
+    assert interval_notes(names, score_rows(table, names, leaking=0)) == notes

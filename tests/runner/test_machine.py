@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import subprocess
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -123,3 +125,15 @@ def test_precision_on_a_gpu(install):
 
 def test_memory_is_the_machine_s_or_less():
     assert 0 < machine.memory_bytes() <= psutil.virtual_memory().total
+
+
+def test_git_is_asked_and_writes_nothing(tmp_path):
+    """`git status` alone would write the changed time of an unchanged file into its index."""
+    (tmp_path / "a").write_text("a")
+    author = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for arguments in (["init", "-q"], ["add", "a"], [*author, "commit", "-qm", "a"]):
+        subprocess.run(["git", "-C", str(tmp_path), *arguments], check=True)
+    os.utime(tmp_path / "a", (1, 1))
+    index = (tmp_path / ".git/index").read_bytes()
+    assert machine.git(tmp_path, "status", "--porcelain") == ""
+    assert (tmp_path / ".git/index").read_bytes() == index

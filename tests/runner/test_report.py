@@ -23,16 +23,21 @@ def area_error(target, prediction):
     return abs(float(target.planes.sum()) - float(prediction.planes.sum())) / target.planes.size
 
 
+area_error.higher_is_better = False
+
+
 def test_figures_of_ones_own_are_shown(compose, tmp_path, capsys):
     extra = "{_target_: tests.runner.test_report.area_error, _partial_: true}"
     _, path = finish(compose, tmp_path, "usgra", "segment", f"+metric.extra.area_error={extra}")
     capsys.readouterr()
     report_result(load_result(path), path, [])
-    (line,) = [row for row in capsys.readouterr().out.splitlines() if row.startswith("figures")]
-    assert line.split()[:3] == ["figures", "area_error", ".000"]
+    _, _, header, _, *lines = capsys.readouterr().out.splitlines()
+    assert header.split()[:5] == ["class", "dice", "area_error", "↓", "iou"]
+    (line,) = [row for row in lines if row.startswith("all classes")]
+    assert " .000 " in line
     assert explain.main([str(path), "--runs", str(tmp_path / "runs")]) == 0
     said = capsys.readouterr().out
-    assert "figures of the metric, under any protocol: area_error .000" in said
+    assert "figures of the metric, under any protocol: area_error ↓ .000" in said
 
 
 @pytest.mark.parametrize(
@@ -69,7 +74,9 @@ def test_a_report(compose, tmp_path, capsys, dataset, task, columns, protocol):
     assert header.split() == ["class", *columns, "n"]
     labels = [*result.protocol.per_class, "all classes", "target score"]
     assert [line.split("  ")[0] for line in lines[: len(labels)]] == labels
-    told = [line.split(maxsplit=1) for line in lines[len(labels) + 1 :]]
+    notes = lines[len(labels) : lines.index("")]
+    assert all(note.startswith("no interval") for note in notes)
+    told = [line.split(maxsplit=1) for line in lines[lines.index("") + 1 :]]
     assert [name for name, _ in told] == [
         *("intervals", "protocol", "cost", "overlays", "gallery", "phantom", "result")
     ]

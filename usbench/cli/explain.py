@@ -24,11 +24,9 @@ from usbench.leaderboard.implantability import Implantability
 from usbench.metrics.outline_distances import measure_distances, pixel_hd95
 from usbench.metrics.scores import ProtocolScores
 from usbench.results import store
-from usbench.results.build import report_scores
-from usbench.results.format import format_value, format_with_interval
+from usbench.results.format import format_value, format_with_interval, score_title
 from usbench.results.predictions import StoredPredictions
 from usbench.results.result import Result, tables_to_json
-from usbench.runner.report import describe_extra
 from usbench.types import Masks, Task
 
 COLUMNS: dict[Task, tuple[str, ...]] = {
@@ -59,6 +57,16 @@ def show_protocols(
         say(f"the same predictions: {first} {span}, by the protocol alone")
     for protocol in protocols:
         say(f"{protocol.name} {protocol.version}: {protocol.description}")
+
+
+def describe_custom(result: Result) -> str:
+    """The scores that the user's metric adds, with their intervals; "" where it adds none."""
+    figures = []
+    for name in result.custom_scores:
+        figure = result.scores[name]
+        title = score_title(name, figure.higher_is_better)
+        figures.append(f"{title} {format_with_interval(figure, name)}")
+    return ", ".join(figures)
 
 
 def show_distances(predictions: StoredPredictions) -> None:
@@ -121,11 +129,10 @@ def explain(options: Options) -> None:
     run = open_stored_run(result, options.runs)
     task, predictions = run.dataset.task, run.predictions("test")
     metric = {**every_protocol(run.config.metric, task), "extra": {}}
-    primary = str(run.config.metric["primary"])
-    protocols = report_scores(run.score(metric, predictions), primary).protocols
+    protocols = run.score(metric, predictions).protocols
     parts = [result.dataset, result.model, f"seed {result.seed}", options.label or "all classes"]
     show_protocols(protocols, task, options.label, " · ".join(parts))
-    if options.label is None and (figures := describe_extra(result)):
+    if options.label is None and (figures := describe_custom(result)):
         say(f"figures of the metric, under any protocol: {figures}")
     score = None
     if task == "segment" and options.label is None:

@@ -68,9 +68,9 @@ def regenerate(options: Options) -> int:
     if options.phantom:  # a phantom's score never stands beside a published one
         datasets = [replace(dataset, published=()) for dataset in datasets]
     results = load_results(options.results, options.phantom)
+    configs = read_configs(*folders)
     name = "leaderboard-phantom.json" if options.phantom else "leaderboard.json"
     with open_cache(options.runs / "cache" / name, write=not options.check) as cache:
-        configs = read_configs(*folders)
         rows = build_ranked_rows(results, datasets, configs, options.results, cache)
     folder = options.results / PHANTOM if options.phantom else options.results
     files = {
@@ -83,7 +83,7 @@ def regenerate(options: Options) -> int:
         if options.picture and options.picture.absolute().parent == folder.absolute():
             beside.add(options.picture.name)
         files[folder / OVERVIEW] = to_overview(rows, datasets, beside).encode()
-        pages, left_over = render_stale(rows, datasets, results, options)
+        pages, left_over = render_stale(rows, datasets, results, configs, options)
         files |= pages
     if options.check:
         return check_files([*differing_files(files), *left_over], folder)
@@ -150,6 +150,7 @@ def render_stale(
     rows: Sequence[Row],
     datasets: Sequence[DatasetSummary],
     results: Sequence[Result],
+    configs: Configs,
     options: Options,
 ) -> tuple[dict[Path, bytes], list[Path]]:
     """The pages that are out of date with what they share, and those whose result was removed."""
@@ -158,7 +159,7 @@ def render_stale(
     from usbench.leaderboard.page import commands, index, result
 
     folder = options.results
-    known = commands.find_commands(results, read_configs(conf_dir()))
+    known = commands.find_commands(results, configs, read_configs(conf_dir()))
     links = result.page_links(results)
     files = {folder / PAGE: index.render_index(rows, datasets, catalogue.view(), links, known)}
     for name, content in result.shared_assets().items():

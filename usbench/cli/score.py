@@ -8,8 +8,10 @@
 
     usbench score --task segment --dataset usgra --data DIR --predictions DIR --name "our model"
 
-The last is scored on a dataset's test split and enters the leaderboard as an external row. Masks
-are index PNGs of one stem, 0 = background. An image without a prediction is scored as one in which
+The last is scored on a dataset's test split and enters the leaderboard as an external row; a
+dataset of your own needs --config-dir DIR. Masks are index PNGs of one stem, 0 = background; of one
+class, masks of 0 and 255 or of one bit are read too. --values says which value stands for which
+class. An image without a prediction is scored as one in which
 nothing was predicted, and counted; --strict refuses it. --group says which images belong together
 (its first group in the name): intervals resample those.
 """
@@ -19,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from usbench.cli.options import FOLDERS, MODELS, Options, make_parser, run_verb
+from usbench.cli.options import FOLDERS, MODELS, Options, add_config_dir, make_parser, run_verb
 from usbench.types import Task
 
 TASKS_OF: Mapping[str, Sequence[Task]] = {  # options that not every task takes
@@ -30,7 +32,7 @@ TASKS_OF: Mapping[str, Sequence[Task]] = {  # options that not every task takes
     "tolerance_px": ("segment",),
     "ignore": ("segment",),
 }
-OF_FILES = ("group", "protocol", *TASKS_OF)  # options that a dataset's own settings replace
+OF_FILES = {"group", "protocol", *TASKS_OF} - {"values"}  # options that a dataset has its own of
 
 
 def parse_arguments(argv: list[str] | None) -> Options:
@@ -40,7 +42,7 @@ def parse_arguments(argv: list[str] | None) -> Options:
     add("--task", choices=list(MODELS), required=True, help="what the files hold")
     group = parser.add_mutually_exclusive_group(required=True)
     group.add_argument("--targets", type=Path, metavar="PATH", help="the targets")
-    group.add_argument("--dataset", metavar="NAME", help="a dataset of ours: its test split")
+    group.add_argument("--dataset", metavar="NAME", help="a dataset of usbench: its test split")
     add("--predictions", type=Path, required=True, metavar="PATH")
     add("--name", metavar="NAME", help="with --dataset: the name of the row")
     for folder in FOLDERS:
@@ -55,6 +57,7 @@ def parse_arguments(argv: list[str] | None) -> Options:
     add("--tolerance-mm", type=float, metavar="MM", help="segment: of the surface Dice in mm")
     add("--tolerance-px", type=float, metavar="PX", help="segment: of the surface Dice in px (2)")
     add("--ignore", type=int, metavar="VALUE", help="segment: target pixels that count nowhere")
+    add_config_dir(parser)
     options = parser.parse_args(argv)
     for name, value in vars(options).items():
         option = f"--{name.replace('_', '-')}"

@@ -12,7 +12,6 @@ from usbench.io.console import say, track, warn
 from usbench.io.cores import count_cores
 from usbench.io.numbers import format_count
 from usbench.metrics.chunks import set_threads
-from usbench.metrics.intervals import MIN_GROUPS
 from usbench.metrics.pairs import SCORERS, TWO_LENGTHS, is_spacing
 from usbench.metrics.scores import Figures, ProtocolScores, Scorer, Scores
 from usbench.results.build import report_scores
@@ -146,8 +145,6 @@ def show(
             f"{name} {format_with_interval(figure, name)}" for name, figure in other.scores.items()
         ]
         say(f"protocol {other.name} {other.version}: {', '.join(values)}")
-    if groups is not None and groups < MIN_GROUPS:
-        say(f"no intervals: expected {MIN_GROUPS} groups or more, got {groups}")
     if missing:
         warn(
             f"{len(missing)} of {images} images have no prediction (first {missing[0]!r}): "
@@ -162,8 +159,11 @@ def score_on_dataset(options: Options) -> None:
     for key in FOLDERS:
         if folder := getattr(options, key):
             overrides.append(f"{key}={folder}")
-    config = resolve_config(compose_for_verb(overrides, None, "score"))
-    row = external.score_external(config, options.predictions, options.name, options.strict)
+    config = resolve_config(
+        compose_for_verb(overrides, options.config_dir, "score"), training=False
+    )
+    values = files.parse_values(options.values) or None
+    row = external.score_external(config, options.predictions, options.name, options.strict, values)
     images = row.result.data.counts["test"]
     groups = count_groups(row.scores)
     show(

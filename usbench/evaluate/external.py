@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from usbench.datasets.codecs import image, label_png, unity_predictions, yolo_txt
+from usbench.datasets.codecs import image, unity_predictions, yolo_txt
+from usbench.datasets.codecs.label_png import index_to_planes
 from usbench.datasets.dataset import Dataset, Samples
 from usbench.datasets.layouts.folders import list_files
 from usbench.errors import ConfigError, DataError
-from usbench.evaluate.files import match_cases
+from usbench.evaluate.files import MaskReader, match_cases, number_classes
 from usbench.io.files import file_sha256
 from usbench.metrics.scores import Scores
 from usbench.results import scoring, store
@@ -61,7 +62,11 @@ def file_name(name: str) -> str:
 
 
 def read_external(
-    path: Path, dataset: Dataset, samples: Samples, strict: bool
+    path: Path,
+    dataset: Dataset,
+    samples: Samples,
+    strict: bool,
+    values: Mapping[str, int] | None = None,
 ) -> tuple[Iterator[Target], list[str]]:
     """Read predictions of the test split.
 
@@ -69,14 +74,21 @@ def read_external(
         path: a folder that a run has written, or one of the task's format.
         samples: the test split.
         strict: whether a missing prediction is an error.
+        values: class → its value in the masks; None: 1, 2, … in the dataset's order.
 
     Returns:
         (predictions in the samples' order, names of the images that have none; those count as
         an image in which nothing was predicted).
 
     Raises:
+        ConfigError: values of other classes than the dataset's.
         DataError: predictions of other images, or what the formats' readers refuse.
     """
+    if values is not None and set(values) != set(dataset.classes):
+        raise ConfigError(
+            f"--values: expected each class of {dataset.name} ({', '.join(dataset.classes)}), got "
+            f"{', '.join(values)}"
+        )
     if prediction_files(path, "test")[0].is_file():
         stored = read_predictions(path, "test", samples)
         return (stored[n] for n in range(len(stored))), []
@@ -94,7 +106,10 @@ def read_external(
     files = list_files(path, ".png" if dataset.task == "segment" else ".txt")
     files.pop("classes", None)
     _, missing = match_cases(names, files, path, strict)
-    return map(partial(read_image, dataset), samples.records, map(files.get, names)), missing
+    by_class = values or number_classes(dataset.classes)
+    masks = MaskReader({label: by_class[label] for label in dataset.classes})
+    read = partial(read_image, dataset, masks)
+    return map(read, samples.records, map(files.get, names)), missing
 
 
 def check_format(path: Path, dataset: Dataset, names: Sequence[str]) -> None:
@@ -119,7 +134,7 @@ def stem_of(record: Record) -> str:
     return Path(record.image).stem
 
 
-def read_image(dataset: Dataset, record: Record, path: Path | None) -> Target:
+def read_image(dataset: Dataset, masks: MaskReader, record: Record, path: Path | None) -> Target:
     """One image's prediction; nothing predicted where there is no file."""
     size, n_classes = image.read_size(dataset.root / record.image), len(dataset.classes)
     if path is None and dataset.task == "detect":
@@ -128,16 +143,22 @@ def read_image(dataset: Dataset, record: Record, path: Path | None) -> Target:
         return Masks(np.zeros((n_classes, *size), bool))
     if dataset.task == "detect":
         return yolo_txt.read_yolo_predictions(path, dataset.classes, size)
-    index = label_png.read_label_png(path, n_classes)
+    index = masks.read(path)
     if index.shape != size:
         raise DataError(f"{path}: expected the size of its image {size}, got {index.shape}")
-    return Masks(label_png.index_to_planes(index, n_classes))
+    return Masks(index_to_planes(index, n_classes))
 
 
 # ---- scoring
 
 
-def score_external(config: RunConfig, path: Path, name: str, strict: bool) -> ExternalRow:
+def score_external(
+    config: RunConfig,
+    path: Path,
+    name: str,
+    strict: bool,
+    values: Mapping[str, int] | None = None,
+) -> ExternalRow:
     """Score external predictions and save the result.
 
     The predictions are stored in runs/<run id> as a run's are, so that the row can be explained
@@ -148,11 +169,12 @@ def score_external(config: RunConfig, path: Path, name: str, strict: bool) -> Ex
         path: the predictions, see `read_external`.
         name: of the row.
         strict: whether a missing prediction is an error.
+        values: class → its value in masks; None: 1, 2, … in the dataset's order.
     """
     model = file_name(name)
     dataset = config.open_dataset()
     test = dataset.samples("test")
-    predictions, missing = read_external(path, dataset, test, strict)
+    predictions, missing = read_external(path, dataset, test, strict, values)
     part = config.runs / f".external-{model}"
     try:
         part.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Others' predictions in the usual file formats, paired with their targets. No torch.
 
-Masks: index PNGs paired by stem, 0 = background. Boxes: folders of YOLO txt (COCO's own files:
-see coco.py). Landmarks: Unity label JSON twice. A target without a prediction is scored as an image
+Masks: index PNGs paired by stem, 0 = background; of one class also 255 or one bit. Boxes: folders
+of YOLO txt (COCO's own files: see coco.py). Landmarks: Unity label JSON twice. A target without a prediction is scored as an image
 in which nothing was predicted, and counted; a prediction of an unknown image is an error.
 """
 
@@ -22,6 +22,7 @@ from usbench.types import Boxes, Masks, Target, Task
 Size = tuple[int, int]  # height, width
 UNIT: Size = (1, 1)  # where only fractions of the sides are known
 IGNORED = 255  # the largest value of an index PNG
+WHITE = (1, 255)  # what an only class may be: 1 as an index or one bit, 255 as white
 
 
 @dataclass(frozen=True)
@@ -170,12 +171,13 @@ def pair_masks(
         )
     target_files, prediction_files = list_files(targets, ".png"), list_files(predictions, ".png")
     cases, missing = match_cases(target_files, prediction_files, predictions, strict)
+    target_masks, predicted_masks = MaskReader(values, ignore), MaskReader(values)
 
     def read(case: str) -> tuple[Size, Target, Target]:
-        index = read_index(target_files[case], values, ignore)
+        index = target_masks.read(target_files[case])
         prediction = np.zeros_like(index)
         if case in prediction_files:
-            prediction = read_index(prediction_files[case], values, None)
+            prediction = predicted_masks.read(prediction_files[case])
         if prediction.shape != index.shape:
             raise DataError(
                 f"{prediction_files[case]}: expected the size of its target {index.shape}, "
@@ -193,23 +195,55 @@ def pair_masks(
     return Pairs("segment", tuple(values), cases, missing, read)
 
 
-def read_index(path: Path, values: Mapping[str, int], ignore: int | None) -> label_png.Index:
-    """Indices 0..C, and IGNORED for the ignored value. Raises DataError for another value."""
-    pixels = label_png.read_label_png(path, IGNORED)
-    known = list(values.values())
-    foreign = np.setdiff1d(pixels, [0, *known, ignore or 0])
-    if len(foreign):
-        shown = ", ".join(map("{1} {0}".format, values, known))
-        extra = "" if ignore is None else f", {ignore} ignored"
-        raise DataError(
-            f"{path}: expected a mask of 0 background, {shown}{extra}, got {foreign[0]}; name its "
-            f"class in --classes or --values, or set --ignore {foreign[0]}"
-        )
-    table = np.zeros(IGNORED + 1, np.uint8)
-    table[known] = range(1, len(known) + 1)
-    if ignore is not None:
-        table[ignore] = IGNORED
-    return table[pixels]
+class MaskReader:
+    """Reads the index PNGs of one folder.
+
+    A mask of an only class may hold it as 1, 255 or one bit, but all masks of the folder alike:
+    255 often means that a pixel wasn't labelled.
+    """
+
+    def __init__(self, values: Mapping[str, int], ignore: int | None = None) -> None:
+        """Set up a reader.
+
+        Args:
+            values: class → its value in the masks.
+            ignore: a value whose pixels count nowhere.
+        """
+        self.values = dict(values)
+        self.ignore = ignore
+        self.white: int | None = None  # what the masks so far hold their only class as
+
+    def read(self, path: Path) -> label_png.Index:
+        """Indices 0..C, and IGNORED for the ignored value. Raises DataError for another value."""
+        pixels = label_png.read_label_png(path, IGNORED)
+        used = set(np.unique(pixels).tolist()) - {0, self.ignore}
+        values = self.values_in(path, used)
+        table = np.zeros(IGNORED + 1, np.uint8)
+        table[values] = range(1, len(values) + 1)
+        if self.ignore is not None:
+            table[self.ignore] = IGNORED
+        return table[pixels]
+
+    def values_in(self, path: Path, used: set[int]) -> list[int]:
+        """The classes' values in one mask. used: its values, without those that are no class."""
+        values = list(self.values.values())
+        if len(values) == 1 and values[0] in WHITE and len(used) == 1 and used <= set(WHITE):
+            (white,) = used
+            if self.white not in (None, white):
+                raise DataError(
+                    f"{path}: expected {next(iter(self.values))} as {self.white}, as in the "
+                    f"masks before it, got {white}; save them alike, or set --ignore {white}"
+                )
+            self.white = white
+            return [white]
+        if foreign := sorted(used.difference(values)):
+            shown = ", ".join(map("{1} {0}".format, self.values, values))
+            ignored = "" if self.ignore is None else f", {self.ignore} ignored"
+            raise DataError(
+                f"{path}: expected a mask of 0 background, {shown}{ignored}, got {foreign[0]}; "
+                f"name its class in --classes or --values, or set --ignore {foreign[0]}"
+            )
+        return values
 
 
 # ---- boxes

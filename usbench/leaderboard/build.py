@@ -110,10 +110,6 @@ def our_row(series: Series, seeds: Sequence[SeedResult], tables: Sequence[Protoc
     shared_scores = shared_entries([table.scores for table in tables])
     scores = dict(zip(shared_scores, map(RowScore.of_seeds, shared_scores.values()), strict=True))
     primary = main_score(result.task, scores, result.primary.name)
-    per_class = {}
-    for label, classes in shared_entries([table.per_class for table in tables]).items():
-        if all(primary in figures for figures in classes):
-            per_class[label] = RowScore.of_seeds([figures[primary] for figures in classes])
     target = protocol.target_score.get(primary)
     leakage = result.data.leakage
     members: list[Result] = list(map(attrgetter("result"), seeds))
@@ -135,7 +131,10 @@ def our_row(series: Series, seeds: Sequence[SeedResult], tables: Sequence[Protoc
         if primary == result.primary.name
         else not lower_is_better(primary),
         scores=scores,
-        per_class=per_class,
+        per_class=scores_by_class(tables, primary),
+        custom={
+            name: scores_by_class(tables, name) for name in result.custom_scores if name in scores
+        },
         target_score=target.value if target else None,
         seeds=tuple(member.seed for member in members if member.seed is not None),
         seeds_begun=series.seeds_begun,
@@ -154,6 +153,15 @@ def our_row(series: Series, seeds: Sequence[SeedResult], tables: Sequence[Protoc
         description=protocol.description,
         note=our_note(first, protocol),
     )
+
+
+def scores_by_class(tables: Sequence[ProtocolScores], name: str) -> dict[str, RowScore]:
+    """One score by class. tables: the scores of each seed."""
+    by_class = {}
+    for label, classes in shared_entries([table.per_class for table in tables]).items():
+        if all(name in figures for figures in classes):
+            by_class[label] = RowScore.of_seeds([figures[name] for figures in classes])
+    return by_class
 
 
 def mark_old_version(row: Row, result: Result, versions: Mapping[str, int]) -> Row:

@@ -14,7 +14,7 @@ from usbench.datasets.config import CORRELATIONS
 from usbench.leaderboard import legend
 from usbench.leaderboard.leakage import score_below
 from usbench.leaderboard.rows import TABLE_SCORES, Row, RowScore
-from usbench.results.format import format_value, format_with_interval
+from usbench.results.format import format_value, format_with_interval, score_title
 
 NO_LEAKAGE = ":no-leak"  # suffix of a score without the test images that leak
 
@@ -27,6 +27,7 @@ class Column:
     text: Callable[[Row], str]
     number: Callable[[Row], float | None] | None = None  # sorts the rows; None: the text does
     is_main: bool = False  # the score that the table is sorted by
+    is_custom: bool = False  # a score that the user's metric adds
     texts: tuple[str, ...] = ()  # of a table's rows, once `fill_columns` has filled them in
 
 
@@ -48,8 +49,12 @@ def score_columns(rows: Sequence[Row]) -> list[Column]:
     return [
         Column("rank", format_rank, lambda row: row.rank[0] if row.rank else None),
         *NAMES,
-        score_column(main, main, is_main=True),
+        score_column(custom_title(rows, main), main, is_main=True),
         *leakage_columns(rows, main),
+        *(
+            replace(score_column(custom_title(rows, name), name), is_custom=True)
+            for name in custom_scores(rows)
+        ),
         *(score_column(name, name) for name in further_scores(rows)),
         Column(
             "target_score",
@@ -82,10 +87,39 @@ def failed_columns() -> list[Column]:
     ]
 
 
-def class_columns(rows: Sequence[Row]) -> list[Column]:
-    """The columns of the primary score by class; [] where classes say no more than the score."""
-    classes = [Column(label, partial(format_class, label=label)) for label in table_classes(rows)]
-    return [*NAMES, *classes] if classes else []
+def class_tables(rows: Sequence[Row]) -> list[tuple[str, list[Column]]]:
+    """(title, filled columns) of the primary score by class, then of custom ones.
+
+    A score whose classes say no more than itself has no such table.
+    """
+    tables = []
+    for custom in ["", *custom_scores(rows)]:
+        labels = table_classes(rows, custom)
+        with_classes = [row for row in rows if row.classes_of(custom)]
+        if labels:
+            columns = [
+                Column(label, partial(format_class, label=label, custom=custom)) for label in labels
+            ]
+            title = custom_title(rows, custom) if custom else with_classes[0].primary
+            tables.append((title, fill_columns([*NAMES, *columns], with_classes)))
+    return tables
+
+
+def custom_scores(rows: Sequence[Row]) -> list[str]:
+    """The custom scores of a table's rows, without the one that it is sorted by."""
+    names = dict.fromkeys(name for row in rows for name in row.custom)
+    return [name for name in names if name != main_score_of(rows)]
+
+
+def custom_title(rows: Sequence[Row], name: str) -> str:
+    """A custom score's name with its direction, if that is declared."""
+    return score_title(name, custom_direction(rows, name))
+
+
+def custom_direction(rows: Sequence[Row], name: str) -> bool | None:
+    """Whether higher values of a custom score are better, where all rows that have it agree."""
+    directions = {row.scores[name].higher_is_better for row in rows if name in row.custom}
+    return directions.pop() if len(directions) == 1 else None
 
 
 def score_column(title: str, name: str, is_main: bool = False) -> Column:
@@ -121,9 +155,9 @@ def format_threshold(threshold: float) -> str:
     return f"{threshold:.2f}".removeprefix("0")
 
 
-def format_class(row: Row, label: str) -> str:
-    """A row's primary score of one class."""
-    return format_score(row.per_class.get(label), row.primary)
+def format_class(row: Row, label: str, custom: str = "") -> str:
+    """A row's primary score of one class, or a custom one."""
+    return format_score(row.classes_of(custom).get(label), custom or row.primary)
 
 
 def format_score(score: RowScore | None, name: str) -> str:
@@ -147,12 +181,17 @@ def further_scores(rows: Sequence[Row]) -> list[str]:
     return [name for name in TABLE_SCORES[rows[0].task] if name in known - {main}]
 
 
-def table_classes(rows: Sequence[Row]) -> list[str]:
-    """The classes of a table's rows; [] where they say no more than the overall score."""
+def table_classes(rows: Sequence[Row], custom: str = "") -> list[str]:
+    """The classes of a table's rows; [] where they say no more than the overall score.
+
+    Args:
+        rows: of the table.
+        custom: the custom score; "": the primary one.
+    """
     classes: dict[str, RowScore] = {}
     for row in ours_first(rows):
-        classes |= row.per_class
-    is_published = any(row.per_class and row.origin == "published" for row in rows)
+        classes |= row.classes_of(custom)
+    is_published = any(row.classes_of(custom) and row.origin == "published" for row in rows)
     return [] if len(classes) == 1 and not is_published else list(classes)
 
 

@@ -14,7 +14,7 @@ COLUMNS = (
     "dataset", "task", "protocol", "protocol_version", "old_protocol", "old_version", "split",
     "origin", "name", "model", "recipe", "altered", "fold", "folds", "folds_done", "pooled", "trained_on",
     "status", "score", "value", "sd", "low", "high", "se", "groups",
-    "seeds", "seeds_done", "seeds_begun", "target_score", "primary",
+    "seeds", "seeds_done", "seeds_begun", "target_score", "primary", "higher_is_better",
     "delta_published", "against", "agreement", "agreement_reason", "delta_low", "delta_high",
     "rank_first", "rank_last", "ranked", "significant_from", "resolution", "marks", "leakage",
     "parameters", "macs", "latency_ms", "hours", "source", "verified", "run_ids", "note",
@@ -93,6 +93,8 @@ def score_facts(row: Row, score: str, figure: RowScore) -> dict[str, object]:
         "groups": figure.groups or "",
         "primary": int(score == row.primary),
     }
+    direction = row.higher_is_better if score == row.primary else figure.higher_is_better
+    facts["higher_is_better"] = "" if direction is None else int(direction)
     if score == row.primary:
         facts |= {
             "target_score": format_number(row.target_score),

@@ -10,7 +10,7 @@ from usbench.io.yaml_file import read_yaml
 from usbench.leaderboard.settings import Node, flatten, names_class, node_at, read_settings
 from usbench.results.result import Result
 
-Configs = Mapping[str, Mapping[str, Node]]  # model | dataset → name → YAML
+Configs = Mapping[str, Mapping[str, Node]]  # model | dataset | metric → name → YAML
 NOTES = ("unstated", "note")  # of a recipe: for people, not part of a run
 MOST_SHOWN = 4  # altered values; of more the number is shown
 METRIC = "/metric"  # what a model's YAML may take from others and still be whole by itself
@@ -21,7 +21,7 @@ def read_configs(*folders: Path) -> Configs:
 
     A file of a later folder replaces one of the same name.
     """
-    configs: dict[str, dict[str, Node]] = {"model": {}, "dataset": {}}
+    configs: dict[str, dict[str, Node]] = {"model": {}, "dataset": {}, "metric": {}}
     for group, nodes in configs.items():
         for folder in folders:
             for path in sorted((folder / group).glob("*.yaml")):

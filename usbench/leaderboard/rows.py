@@ -42,6 +42,7 @@ class RowScore:
     errors: tuple[float | None, ...] = ()  # each seed's standard error over groups
     groups: int = 0
     df: float | None = None  # degrees of freedom of the errors, the fewest of the seeds
+    higher_is_better: bool | None = None  # as a custom score declares it; None: it doesn't
 
     @staticmethod
     def of_seeds(figures: Sequence[Figure]) -> RowScore:
@@ -53,6 +54,7 @@ class RowScore:
             errors=tuple(map(figure_error, figures)),
             groups=figures[0].groups or 0,
             df=min(all_if_known(figure.df for figure in figures), default=None),
+            higher_is_better=figures[0].higher_is_better,
         )
 
     @property
@@ -131,6 +133,8 @@ class Row:
     higher_is_better: bool = True
     scores: Mapping[str, RowScore] = field(default_factory=dict)
     per_class: Mapping[str, RowScore] = field(default_factory=dict)  # of the primary score
+    # The scores that the user's metric adds → by class, {} where they have no classes.
+    custom: Mapping[str, Mapping[str, RowScore]] = field(default_factory=dict)
     target_score: float | None = None
     seeds: tuple[int, ...] = ()
     seeds_begun: int = 0  # more than `seeds` where some failed or lack folds
@@ -190,6 +194,10 @@ class Row:
     def recipe_label(self) -> str:
         """The recipe's name with what was altered, such as "quick (epochs 3)"; "" without one."""
         return f"{self.recipe or ''} ({self.altered})" if self.altered else self.recipe or ""
+
+    def classes_of(self, custom: str = "") -> Mapping[str, RowScore]:
+        """A custom score by class, or without its name the primary one; {} without classes."""
+        return self.custom.get(custom, {}) if custom else self.per_class
 
     @property
     def score(self) -> RowScore | None:

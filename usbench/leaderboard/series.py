@@ -89,7 +89,7 @@ def join_seed(folds: list[Result], pool: Pool) -> SeedResult:
     protocols = []
     for name, tables in shared_entries([by_name(fold.protocols) for fold in folds]).items():
         if len(set(map(attrgetter("version"), tables))) == 1:
-            protocols.append(join_protocol(tables, pooled.get(name)))
+            protocols.append(join_protocol(tables, pooled.get(name), first.custom_scores))
     primary = protocols[0].scores.get(first.primary.name)
     seconds = shared_entries([fold.seconds or {} for fold in folds])
     tests = sum(fold.data.counts.get("test", 0) for fold in folds)
@@ -118,13 +118,18 @@ def shared_entries(tables: Sequence[Mapping[str, Value]]) -> dict[str, list[Valu
     return shared
 
 
-def join_protocol(folds: Sequence[ProtocolScores], pooled: ProtocolScores | None) -> ProtocolScores:
-    """One protocol's scores: pooled where that was possible, else means over the folds."""
+def join_protocol(
+    folds: Sequence[ProtocolScores], pooled: ProtocolScores | None, custom: Sequence[str] = ()
+) -> ProtocolScores:
+    """One protocol's scores: pooled where that was possible, else means over the folds.
+
+    custom: scores that case tables don't hold.
+    """
     # The clauses that all folds' descriptions have: a threshold chosen for one fold goes.
     clauses = shared_entries([dict.fromkeys(fold.description.split("; ")) for fold in folds])
     classes = shared_entries([fold.per_class for fold in folds])
     per_class = {
-        label: join_tables(tables, pooled.per_class.get(label, {}) if pooled else None)
+        label: join_tables(tables, pooled.per_class.get(label, {}) if pooled else None, custom)
         for label, tables in classes.items()
     }
     targets = [figure_values(fold.target_score) for fold in folds]
@@ -134,18 +139,28 @@ def join_protocol(folds: Sequence[ProtocolScores], pooled: ProtocolScores | None
     return replace(
         folds[0],
         description="; ".join(clauses),
-        scores=join_tables([fold.scores for fold in folds], pooled.scores if pooled else None),
+        scores=join_tables(
+            [fold.scores for fold in folds], pooled.scores if pooled else None, custom
+        ),
         per_class=per_class,
         target_score=target_score,
     )
 
 
-def join_tables(folds: Sequence[Figures], pooled: Figures | None) -> Figures:
-    """The scores that every fold has: the pooled ones, else means without an interval."""
-    shared = shared_entries(folds)
-    if pooled is None:
-        return {name: average(figures) for name, figures in shared.items()}
-    return {name: pooled[name] for name in shared if name in pooled}
+def join_tables(
+    folds: Sequence[Figures], pooled: Figures | None, custom: Sequence[str] = ()
+) -> Figures:
+    """The scores that every fold has: the pooled ones, else means without an interval.
+
+    custom: scores that are means over the folds, also where others are pooled.
+    """
+    joined = {}
+    for name, figures in shared_entries(folds).items():
+        if pooled is not None and name in pooled:
+            joined[name] = pooled[name]
+        elif pooled is None or name in custom:
+            joined[name] = average(figures)
+    return joined
 
 
 def average(figures: Sequence[Figure]) -> Figure:
@@ -158,6 +173,7 @@ def average(figures: Sequence[Figure]) -> Figure:
         reason=f"undefined in {undefined} of {len(figures)} folds" if undefined else None,
         interval="no interval: a mean over folds",
         groups=sum(figure.groups or 0 for figure in figures),
+        higher_is_better=figures[0].higher_is_better,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,14 @@ from usbench.metrics import box_protocols, detection_figures
 from usbench.metrics.bootstrap import Draws, draw
 from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO, match_pairs
 from usbench.metrics.matches import Matches, rank_within_runs
-from usbench.metrics.scores import ExtraFigures, ProtocolScores, Scores, TableRow, lookup_protocols
+from usbench.metrics.scores import (
+    CustomFigure,
+    ExtraFigures,
+    ProtocolScores,
+    Scores,
+    TableRow,
+    lookup_protocols,
+)
 from usbench.types import Boxes, Target, Task
 
 # The COCO protocol without its figures by size.
@@ -56,7 +63,7 @@ class DetectScorer:
         classes: Sequence[str],
         protocols: Sequence[str] = (COCO,),
         primary: str = "map50_95",
-        extra: Mapping[str, Callable[[Boxes, Boxes], float | None]] | None = None,
+        extra: Mapping[str, CustomFigure] | None = None,
         confidence: float | None = None,
     ) -> None:
         """Set up an empty scorer.
@@ -81,7 +88,7 @@ class DetectScorer:
         )
         self.classes = tuple(classes)
         self.primary = primary
-        self.extra = ExtraFigures(extra)
+        self.extra = ExtraFigures(extra, classes)
         self.pairs: list[tuple[Boxes, Boxes]] = []  # (target, prediction) of each image
         self.images: list[tuple[str, str]] = []  # (case, group) of each pair
 
@@ -128,16 +135,17 @@ class DetectScorer:
             draws: resamples of the images' groups.
         """
         pooled = detection_figures.detection_figures(matches.pool_classes(), self.confidence, draws)
-        return replace(
+        protocol = replace(
             protocol,
             description=f"{protocol.description}; {self.description}",
-            scores=protocol.scores | pooled | self.extra.averages(draws),
+            scores=protocol.scores | pooled,
             per_class={
                 label: protocol.per_class[label]
                 | detection_figures.detection_figures(matches.of_class(c), self.confidence, draws)
                 for c, label in enumerate(self.classes)
             },
         )
+        return self.extra.add_to(protocol, draws)
 
     def case_rows(self, matches: Matches) -> list[TableRow]:
         """The case table of COCO matches.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from usbench.metrics.landmark_figures import (
     sample_path,
 )
 from usbench.metrics.scores import (
+    CustomFigure,
     EvaluationProtocol,
     ExtraFigures,
     Figure,
@@ -105,7 +106,7 @@ class LandmarkScorer:
         thresholds_mm: Sequence[float] = THRESHOLDS_MM,
         lengths: Mapping[str, Sequence[str]] | None = None,
         presence_threshold: float = DEFAULT_THRESHOLD,
-        extra: Mapping[str, Callable[[Landmarks, Landmarks], float | None]] | None = None,
+        extra: Mapping[str, CustomFigure] | None = None,
     ) -> None:
         """Set up an empty scorer.
 
@@ -125,7 +126,8 @@ class LandmarkScorer:
             )
         self.classes = tuple(classes)
         self.primary = primary
-        self.extra = ExtraFigures(extra)
+        self.extra = ExtraFigures(extra, classes)
+        self.groups: list[str] = []  # of each image
         self.thresholds = {"px": tuple(thresholds_px), "mm": tuple(thresholds_mm)}
         for unit, values in self.thresholds.items():
             if not all(
@@ -175,6 +177,7 @@ class LandmarkScorer:
                 LandmarkCase(case, group, name, STATES[state], errors, hausdorff, diagonal, score)
             )
         self._measure_lengths(group, target, prediction, scales)
+        self.groups.append(group)
         self.extra.update(target, prediction)
 
     def _measure_lengths(
@@ -201,7 +204,6 @@ class LandmarkScorer:
             for name, figure in scores.items()
             if figure.value is not None
         }
-        scores |= self.extra.averages()
         per_class: dict[str, Figures] = {}
         for name in self.classes:
             per_class[name] = self._figures(
@@ -210,6 +212,7 @@ class LandmarkScorer:
         protocol = ProtocolScores(
             RADIAL.name, RADIAL.version, RADIAL.description, scores, per_class, target_score
         )
+        protocol = self.extra.add_to(protocol, draw(self.groups))
         return Scores((protocol,), [case.to_row(case.name in self.curves) for case in self.cases])
 
     def _figures(self, cases: DrawnCases) -> Figures:

@@ -138,6 +138,7 @@ class PerImage:
         """
         self.metric = metric
         self.name = name
+        self.higher_is_better = metric.higher_is_better  # None: it doesn't say
 
     def __call__(self, target: Target, prediction: Target) -> float | None:
         """The figure of one image."""

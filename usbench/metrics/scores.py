@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ class Figure:
     groups: int | None = None  # that these cases are of; None: not stated
     se: float | None = None  # standard error over groups, by the bootstrap
     df: float | None = None  # its degrees of freedom
+    higher_is_better: bool | None = None  # as a custom figure declares it; None: it doesn't
 
     @staticmethod
     def of(
@@ -181,23 +182,102 @@ class Scorer(Protocol):
         """The scores of all images so far."""
 
 
+# A number, or one per class; None where undefined.
+CustomFigure = Callable[[Any, Any], float | Sequence[float | None] | NDArray[Any] | None]
+
+
 class ExtraFigures:
     """Custom figures: functions of one image's target and prediction, averaged over images."""
 
-    def __init__(self, functions: Mapping[str, Callable[..., float | None]] | None) -> None:
-        """functions: name → function of (target, prediction) that returns None where undefined."""
+    def __init__(
+        self, functions: Mapping[str, CustomFigure] | None, classes: Sequence[str] = ()
+    ) -> None:
+        """Set up without an image.
+
+        Args:
+            functions: name → function of (target, prediction) that returns a number, or one per
+                class; None where undefined. Its attribute `higher_is_better` may state its
+                direction, as that of a torchmetrics `Metric` does.
+            classes: names, in the order of the numbers per class.
+        """
         self.functions = dict(functions or {})
-        self.values: dict[str, list[float]] = {name: [] for name in self.functions}
+        self.classes = tuple(classes)
+        # Of each image a number, or a number per class; NaN where undefined.
+        self.values: dict[str, list[float | list[float]]] = {name: [] for name in self.functions}
 
     def update(self, target: Target, prediction: Target) -> None:
-        """Add one image."""
+        """Add one image. Raises ConfigError for anything but a number, or one per class."""
         for name, function in self.functions.items():
             value = function(target, prediction)
-            self.values[name].append(math.nan if value is None else float(value))
+            if np.ndim(value) == 0:  # type: ignore[arg-type]
+                self.values[name].append(to_number(value))
+                continue
+            numbers = list(map(to_number, value))  # type: ignore[arg-type]
+            if len(numbers) != len(self.classes):
+                raise ConfigError(
+                    f"metric.extra.{name}: expected a number, or {len(self.classes)}, one per "
+                    f"class, got {len(numbers)}"
+                )
+            self.values[name].append(numbers)
 
-    def averages(self, draws: Draws | None = None) -> Figures:
-        """The mean of each figure, with an interval if draws are given."""
-        return {name: average(values, draws) for name, values in self.values.items()}
+    def add_to(self, protocol: ProtocolScores, draws: Draws) -> ProtocolScores:
+        """A protocol with the mean of each figure over images, of each class and over classes.
+
+        Args:
+            protocol: the main one.
+            draws: resamples of the images' groups.
+
+        Raises:
+            ConfigError: a figure has the name of one of the protocol's.
+        """
+        scores = dict(protocol.scores)
+        per_class = {label: dict(figures) for label, figures in protocol.per_class.items()}
+        for name, values in self.values.items():
+            if name in scores:
+                raise ConfigError(
+                    f"metric.extra.{name}: the metric has a score of that name; choose another"
+                )
+            direction = declared_direction(self.functions[name])
+            if not any(isinstance(value, list) for value in values):
+                figure = average([value for value in values if not isinstance(value, list)], draws)
+                scores[name] = replace(figure, higher_is_better=direction)
+                continue
+            table = np.array(
+                [value if isinstance(value, list) else [value] * len(per_class) for value in values]
+            )
+            figure = average_classes(table, draws)
+            scores[name] = replace(figure, higher_is_better=direction)
+            for label, column in zip(self.classes, table.T, strict=True):
+                figure = average(column.tolist(), draws)
+                per_class[label][name] = replace(figure, higher_is_better=direction)
+        return replace(protocol, scores=scores, per_class=per_class)
+
+
+def to_number(value: Any) -> float:
+    """A custom figure's number; NaN for None."""
+    return math.nan if value is None else float(value)
+
+
+def declared_direction(function: object) -> bool | None:
+    """Whether a custom figure's higher values are better, as it says; None where it doesn't say."""
+    function = getattr(function, "func", function)  # of a functools.partial
+    direction = getattr(function, "higher_is_better", None)
+    return direction if isinstance(direction, bool) else None
+
+
+def average_classes(table: Values, draws: Draws) -> Figure:
+    """The mean over classes of each class's mean over images.
+
+    Args:
+        table: (N, C), NaN where undefined.
+        draws: resamples of the images' groups.
+    """
+    counted = ~np.isnan(table)
+    infinite = int(np.isinf(table).sum())
+    if infinite:
+        return Figure(None, len(table), f"infinite in {infinite} of {counted.sum()} values")
+    spread = measure_spread(lambda draws: resample_means(table, draws), draws, "unbounded")
+    return class_mean(mean_defined(table, 0), counted, spread=spread, draws=draws)
 
 
 def average(values: Sequence[float], draws: Draws | None = None) -> Figure:

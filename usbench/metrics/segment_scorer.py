@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -15,7 +15,14 @@ from usbench.metrics.bootstrap import Draws, draw
 from usbench.metrics.chunks import count_threads
 from usbench.metrics.mask_overlap import Counts, count_pixels, stack_counts
 from usbench.metrics.ratios import mean_defined
-from usbench.metrics.scores import ExtraFigures, ProtocolScores, Scores, TableRow, lookup_protocols
+from usbench.metrics.scores import (
+    CustomFigure,
+    ExtraFigures,
+    ProtocolScores,
+    Scores,
+    TableRow,
+    lookup_protocols,
+)
 from usbench.types import Masks, Target, Task
 
 # Figures beside the protocol's own, all of native pixels: name, measure, order, why undefined.
@@ -60,7 +67,7 @@ class SegmentScorer:
         classes: Sequence[str],
         protocols: Sequence[str] = ("usbench", "pooled"),
         primary: str = "dice",
-        extra: Mapping[str, Callable[[Masks, Masks], float | None]] | None = None,
+        extra: Mapping[str, CustomFigure] | None = None,
         tolerance_px: float | None = None,
         tolerance_mm: float | None = None,
     ) -> None:
@@ -70,8 +77,8 @@ class SegmentScorer:
             classes: foreground classes, in the order of the planes.
             protocols: names from `mask_protocols`; the first is the main one.
             primary: name of the score that the leaderboard ranks by.
-            extra: further figures, name → function of one case's (target, prediction) that returns
-                None where undefined; the mean over cases is reported.
+            extra: further figures, name → function of one image's (target, prediction), see
+                `ExtraFigures`; the mean over images is reported.
             tolerance_px: of the surface Dice; None: 2 px.
             tolerance_mm: of the surface Dice; None: twice the larger side of an image's pixels.
         """
@@ -85,7 +92,7 @@ class SegmentScorer:
         )
         self.classes = tuple(classes)
         self.primary = primary
-        self.extra = ExtraFigures(extra)
+        self.extra = ExtraFigures(extra, classes)
         self.groups: list[str] = []
         self.known: list[NDArray[np.bool_]] = []  # N × (C,)
         self.outlines: list[list[outline_figures.Case]] = []  # N × C
@@ -202,7 +209,7 @@ class SegmentScorer:
         # Without an image, `class_outlines` is empty.
         for label, outlines in zip(self.classes, class_outlines, strict=False):
             per_class[label] |= outlines
-        scores |= outline_scores | self.extra.averages(draws)
+        scores |= outline_scores
         stated = self.tolerance_mm
         mm = "twice the larger side of a pixel" if stated is None else f"{stated:g} mm"
         description = (
@@ -212,7 +219,8 @@ class SegmentScorer:
             "0, distances undefined and counted, with the image's diagonal in the figures with "
             "penalty"
         )
-        return replace(protocol, description=description, scores=scores, per_class=per_class)
+        protocol = replace(protocol, description=description, scores=scores, per_class=per_class)
+        return self.extra.add_to(protocol, draws)
 
 
 def from_cases(

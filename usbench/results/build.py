@@ -38,8 +38,11 @@ def report_scores(scores: Scores, primary: str, description: str | None = None) 
     figures = protocols[0].scores
     if primary not in figures:
         raise ConfigError(f"metric.primary={primary}: expected one of {', '.join(figures)}")
+    higher_is_better = figures[primary].higher_is_better
+    if higher_is_better is None:
+        higher_is_better = not lower_is_better(primary)
     return ReportedScores(
-        tuple(protocols), Primary(primary, figures[primary].value, not lower_is_better(primary))
+        tuple(protocols), Primary(primary, figures[primary].value, higher_is_better)
     )
 
 

@@ -17,6 +17,9 @@ USUAL_SCORES: Mapping[Task, tuple[str, ...]] = {  # the columns of a table per c
 }
 
 
+DIRECTIONS = {True: " ↑", False: " ↓", None: ""}  # is higher better?
+
+
 class ValueWithInterval(Protocol):
     """A score with its 95 % interval, such as a Figure; None where it is undefined."""
 
@@ -46,6 +49,11 @@ def format_value(value: float | None, score: str, sign: str = "") -> str:
     if lower_is_better(score) and not score.endswith("_diag"):
         return f"{round(value, 2) + 0.0:{sign}.2f}".replace("-", "−")
     return format_decimals(value, sign=sign)
+
+
+def score_title(score: str, higher_is_better: bool | None) -> str:
+    """A score's name, with an arrow towards better values where a custom score declares it."""
+    return f"{score}{DIRECTIONS[higher_is_better]}"
 
 
 def format_interval(interval: ValueWithInterval | None, score: str) -> str:

@@ -179,6 +179,12 @@ class Result:
         return self.protocols[0].scores if self.protocols else {}
 
     @property
+    def custom_scores(self) -> tuple[str, ...]:
+        """The names of the scores that the user's metric adds."""
+        extra = self.config.get("metric", {}).get("extra") or {}
+        return tuple(name for name in extra if name in self.scores)
+
+    @property
     def is_done(self) -> bool:
         """Whether it has scores."""
         return self.status == "done"
@@ -253,7 +259,7 @@ def part_types(kind: Callable[..., object]) -> Mapping[str, type | None]:
 
 
 def figures_to_json(figures: Figures) -> JsonObject:
-    """Scores by name, as the schema has them; `interval`, `reason`, `se` and `df` where known."""
+    """Scores by name, as the schema has them; what is known of `interval`, `reason` and others."""
     content: JsonObject = {}
     for name, figure in figures.items():
         content[name] = {
@@ -268,6 +274,8 @@ def figures_to_json(figures: Figures) -> JsonObject:
             content[name] |= {"se": figure.se, "df": figure.df}
         if figure.interval is not None:
             content[name]["interval"] = figure.interval
+        if figure.higher_is_better is not None:
+            content[name]["higher_is_better"] = figure.higher_is_better
         if figure.value is None:
             content[name]["reason"] = figure.reason or "undefined"
     return content
@@ -287,6 +295,7 @@ def figures_from_json(content: JsonObject) -> Figures:
             figure["groups"],
             figure.get("se"),
             figure.get("df"),
+            figure.get("higher_is_better"),
         )
         for name, figure in content.items()
     }

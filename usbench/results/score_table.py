@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 from usbench.io.console import say, table, table_fits
 from usbench.metrics.scores import Figure, Figures, ProtocolScores
-from usbench.results.format import USUAL_SCORES, format_interval, format_value
+from usbench.results.format import USUAL_SCORES, format_interval, format_value, score_title
 from usbench.types import Task
 
+MOST_ROWS = 3  # that a note names of a score
 LABEL_WIDTH = 16  # of a class in a folded table
-ALL_CLASSES = "all classes"
+ALL_CLASSES, TARGET_SCORE = "all classes", "target score"  # rows
+NO_INTERVAL = "no interval: "  # start of a figure's reason
 # Distances that are shown in mm where the size of every pixel is known.
 IN_MM: Mapping[str, str] = {"hd95_px": "hd95_mm", "curve_mean_px": "curve_mean_mm"}
 
@@ -31,9 +33,14 @@ class ScoreRow:
 
 
 def show_score_table(
-    title: str, task: Task, primary: str, protocol: ProtocolScores, leaking: int = 0
+    title: str,
+    task: Task,
+    primary: str,
+    protocol: ProtocolScores,
+    leaking: int = 0,
+    custom: Sequence[str] = (),
 ) -> None:
-    """Print the table.
+    """Print the table, and why scores have no interval.
 
     Args:
         title: above it.
@@ -41,17 +48,46 @@ def show_score_table(
         primary: the score to rank by, which is always shown.
         protocol: the scores.
         leaking: test images that leak; the scores then have figures without them.
+        custom: scores that the user's metric adds; all of them are shown.
     """
-    names = choose_scores(task, primary, protocol)
+    names = choose_scores(task, primary, protocol, custom)
+    titles = [score_title(name, protocol.scores[name].higher_is_better) for name in names]
     rows = score_rows(protocol, names, leaking)
 
     def grid(shown: int, folded: bool) -> tuple[list[str], list[list[str]]]:
-        return ["class", *names[:shown], "n"], format_rows(names[:shown], rows, folded)
+        return ["class", *titles[:shown], "n"], format_rows(names[:shown], rows, folded)
 
     shown, folded = choose_shape(len(names), lambda *shape: table_fits(*grid(*shape)))
     table(title, *grid(shown, folded))
     if shown < len(names):
         say(f"left out, too wide for this terminal: {', '.join(names[shown:])}")
+    for note in interval_notes(names[:shown], rows):
+        say(note)
+
+
+def interval_notes(names: Sequence[str], rows: Sequence[ScoreRow]) -> list[str]:
+    """Why shown scores have no interval, a note per reason: "no interval of iou: expected …"."""
+    labels: dict[str, dict[str, list[str]]] = {}  # reason → score → rows
+    shown = 0  # values that could have an interval
+    for row in rows:
+        for name in names:
+            figure = row.figures.get(name)
+            if figure is None or figure.value is None or row.label == TARGET_SCORE:
+                continue
+            shown += 1
+            if figure.low is None and figure.interval is not None:
+                labels.setdefault(figure.interval, {}).setdefault(name, []).append(row.label)
+    notes = []
+    for reason, by_score in labels.items():
+        parts = []
+        for name, of_rows in by_score.items():
+            labels_shown = [*of_rows[:MOST_ROWS], *["…"][: max(0, len(of_rows) - MOST_ROWS)]]
+            is_whole = ALL_CLASSES in of_rows
+            parts.append(name if is_whole else f"{name} ({', '.join(labels_shown)})")
+        is_all = sum(map(len, by_score.values())) == shown
+        scores = "" if is_all else f" of {', '.join(parts)}"
+        notes.append(f"no interval{scores}: {reason.removeprefix(NO_INTERVAL)}")
+    return notes
 
 
 def choose_shape(count: int, fits: Callable[[int, bool], bool]) -> tuple[int, bool]:
@@ -69,15 +105,17 @@ def choose_shape(count: int, fits: Callable[[int, bool], bool]) -> tuple[int, bo
     return shown, True
 
 
-def choose_scores(task: Task, primary: str, protocol: ProtocolScores) -> list[str]:
-    """The scores that a table shows: the primary one and the usual ones that are defined.
+def choose_scores(
+    task: Task, primary: str, protocol: ProtocolScores, custom: Sequence[str] = ()
+) -> list[str]:
+    """The scores that a table shows: the primary one, custom ones, usual ones that are defined.
 
     A distance is shown in mm where that is known of all its cases, in both units where it is
     known of some.
     """
     tables = [protocol.scores, *protocol.per_class.values()]
     cases = {name: sum(_cases(figures, name) for figures in tables) for name in protocol.scores}
-    names = [primary]
+    names = [primary, *custom]
     for name in USUAL_SCORES[task]:
         in_mm = IN_MM.get(name, "")
         if cases.get(name) and cases.get(in_mm) != cases[name]:
@@ -111,7 +149,7 @@ def score_rows(protocol: ProtocolScores, names: Sequence[str], leaking: int) -> 
         }
         tables[f"without {leaking} images"] = clean
     if protocol.target_score:
-        tables["target score"] = protocol.target_score
+        tables[TARGET_SCORE] = protocol.target_score
     return [
         ScoreRow(label, figures, count_cases(figures, names)) for label, figures in tables.items()
     ]

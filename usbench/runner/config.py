@@ -40,6 +40,7 @@ TYPES: Mapping[str, type | UnionType] = {  # of the values that nothing else che
     "weights": dict | None,
     "transfer": dict | None,
     "tuned": dict | None,
+    "overrides": list | tuple | None,
 }
 HIDDEN_DATASET = ("access", "title", "citation", "bibtex", "root")  # the dataset's YAML has them
 
@@ -122,6 +123,8 @@ class RunConfig:
     study: str | None = None  # the search that this run is a trial of
     transfer: Transfer | None = None  # None: the dataset that is trained on
     parent: str | None = None  # MLflow's run of the sweep; None: a single run
+    # What the command asked for, as `overrides_to_keep` leaves it; None: not known.
+    overrides: tuple[str, ...] | None = None
 
     @property
     def view(self) -> ViewConfig:
@@ -212,6 +215,8 @@ class RunConfig:
             values[name] = Path(values[name])
         if weights := values.get("weights"):
             values["weights"] = WeightsOrigin(weights["from"], weights.get("sha256"))
+        if values.get("overrides") is not None:
+            values["overrides"] = tuple(values["overrides"])
         if tuned := values.get("tuned"):
             values["tuned"] = Tuned(**{**tuned, "seeds": tuple(tuned["seeds"])})
         if transfer := values.get("transfer"):

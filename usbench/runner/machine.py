@@ -211,10 +211,13 @@ def code_state(version: str) -> Code:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """git's output in a folder; "" where there is no git, or it fails."""
+    """git's output in a folder; "" where there is no git, or it fails.
+
+    Without optional locks, as `git status` would otherwise write what it learns into the checkout.
+    """
     try:
         return subprocess.check_output(
-            ["git", "-C", str(folder), *arguments],
+            ["git", "--no-optional-locks", "-C", str(folder), *arguments],
             stderr=subprocess.DEVNULL,
             text=True,
             timeout=10,

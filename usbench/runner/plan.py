@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from usbench.errors import ConfigError
 from usbench.io.config import Composed, compose
 from usbench.results.result import Tuned
 from usbench.runner.config import RunConfig, with_threads
 from usbench.runner.groups import complete_groups
+from usbench.runner.overrides import overrides_to_keep
 from usbench.runner.recipes import check_added_keys, check_extra, check_set_once
 from usbench.runner.resolve import resolve_config
 from usbench.runner.resources import Resources
@@ -70,6 +71,7 @@ def plan_run(
     if not (resources and resources.remote):
         check_extra(composed["model"])
     config = resolve_config(composed, device=device, tuned=tuned)
+    config = replace(config, overrides=overrides_to_keep(overrides))
     shared = {"threads": composed["threads"]}
     evaluations = [plan_transfer({**other, **shared}, config, device) for other in others]
     if threads is None and not composed["overwrite"]:

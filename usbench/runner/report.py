@@ -9,7 +9,7 @@ from usbench.io.console import facts, say
 from usbench.io.numbers import format_count
 from usbench.io.progress import format_seconds
 from usbench.metrics.pairs import PROTOCOLS
-from usbench.results.format import format_value, format_with_interval
+from usbench.results.format import format_value
 from usbench.results.result import Result
 from usbench.results.score_table import show_score_table
 
@@ -35,6 +35,7 @@ def report_result(
         result.primary.name,
         result.protocol,
         leaking=result.data.leakage.n if result.data.leakage else 0,
+        custom=result.custom_scores,
     )
     say("")
     rows = [
@@ -43,8 +44,6 @@ def report_result(
         ("cost", describe_cost(result)),
         *[("overlays", str(overlay)) for overlay in overlays],
     ]
-    if figures := describe_extra(result):
-        rows.insert(0, ("figures", figures))
     if gallery:
         rows.append(("gallery", str(gallery)))
     if result.data.leakage:
@@ -72,17 +71,13 @@ def describe_result(result: Result) -> str:
     return " · ".join(parts)
 
 
-def describe_extra(result: Result) -> str:
-    """The figures that the user's metric adds, with their intervals; "" where it adds none."""
-    names = result.config.get("metric", {}).get("extra") or {}
-    figures = [f"{name} {format_with_interval(result.scores.get(name), name)}" for name in names]
-    return ", ".join(figures)
-
-
 def describe_intervals(result: Result) -> str:
     """What the intervals are, and how far to trust them."""
     assert result.primary
-    notes = ["95 %, by resampling groups", result.scores[result.primary.name].interval]
+    notes: list[str | None] = ["95 %, by resampling groups"]
+    primary = result.scores[result.primary.name]
+    if primary.low is not None:  # else the table says why
+        notes.append(primary.interval)
     unknown_groups = result.config["dataset"].get("unknown_groups")
     if unknown_groups and not result.data.phantom:
         notes.append(f"too narrow: {unknown_groups}")

@@ -57,6 +57,7 @@ def plan_transfer(composed: Composed, trained: RunConfig, device: str | None = N
         fold=trained.fold,
         fold_series=None,
         tuned=trained.tuned,
+        overrides=trained.overrides,
         transfer=Transfer(name, trained.run_id, trained.runs, class_map, scored, left_out),
         run_id=short_hash([trained.run_id, config.fingerprint, class_map]),
         series=short_hash([trained.series, config.fingerprint, class_map]),

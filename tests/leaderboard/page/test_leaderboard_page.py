@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,7 @@ from usbench.leaderboard.published import DatasetSummary, Note, read_datasets
 from usbench.leaderboard.recipes import read_configs
 from usbench.results.result import Result, Tuned
 from usbench.results.store import save_result
+from usbench.runner.overrides import overrides_to_keep
 from usbench.runner.resolve import resolve_model
 
 EVIL = "<script>window.evil = 1</script><img src=x onerror='window.evil = 2'>"
@@ -792,8 +794,14 @@ def test_what_a_dataset_leaks_and_lacks_is_read_from_its_yaml():
 # ---- commands
 
 
-def made_by(compose, *overrides):
-    """A result as a run with these overrides would leave it, as far as its command goes."""
+SHIPPED = read_configs(ROOT / "conf")
+
+
+def made_by(compose, *overrides, asked=None):
+    """A result as a run with these overrides would leave it, as far as its command goes.
+
+    asked: the overrides of a command that stand in the result; None: an older result without them.
+    """
     config = compose(*overrides, "source=phantom")
     dataset = DatasetConfig.from_mapping(config["dataset"])
     recipe, model = resolve_model(config, dataset, real=True)
@@ -807,6 +815,8 @@ def made_by(compose, *overrides):
         precision="fp32",
         config={"model": asdict(model), "dataset": config["dataset"]},
     )
+    if asked is not None:
+        content["config"]["overrides"] = list(overrides_to_keep(asked))
     return Result.from_json({**content, "run_id": "k"})
 
 
@@ -837,7 +847,7 @@ OWN = ["dataset=usgra", "model=unet"]
 )
 def test_a_result_s_command_gives_its_run_again(compose, overrides, more):
     result = made_by(compose, *overrides)
-    ((_, run),) = commands.find_commands([result], read_configs(ROOT / "conf")).items()
+    ((_, run),) = commands.find_commands([result], SHIPPED, SHIPPED).items()
     assert run.overrides is not None and run.overrides[:2] == (overrides[0], "source=real")
     assert len(run.overrides) == 5 + len(more) and all(
         any(w.endswith(m) for w in run.overrides) for m in more
@@ -862,9 +872,76 @@ def test_a_result_s_command_gives_its_run_again(compose, overrides, more):
 )
 def test_a_result_that_no_short_command_describes_has_none(compose, change):
     result = replace(made_by(compose, *OWN), **change)
-    assert commands.find_commands([result], read_configs(ROOT / "conf"))["k"] == RunCommand(
-        None, 0, None, reproducible=True
-    )
+    (command,) = commands.find_commands([result], SHIPPED, SHIPPED).values()
+    assert command == RunCommand(None, 0, None, reproducible=True) and command.notes() == []
+
+
+RINGS = {"dataset": "rings", "model": "threshold"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "names", "expected"),
+    [
+        ([*OWN, "seed=3", "results=/home/me/results"], {}, []),
+        ([*OWN, "model.recipes.standard.lr=0.001"], {}, ["model.recipes.standard.lr=0.001"]),
+        ([*OWN, "dataset.split.val_share=0.3"], {}, ["dataset.split.val_share=0.3"]),
+        (
+            [*OWN, "dataset.root=/home/me/usgra", "metric.primary=iou"],
+            {},
+            ["dataset.root=DIR", "metric.primary=iou"],
+        ),
+        ([*OWN, "metric=area"], {}, ["metric=area", "--config-dir DIR"]),
+        (
+            ["dataset=rings", "model=threshold", "metric=area", "epochs=3"],
+            RINGS,
+            ["epochs=3", "metric=area", "--config-dir DIR"],
+        ),
+        (
+            ["dataset=folder", "dataset.name=liver", 'dataset.group="^(p\\d+)_"', "model=unet"],
+            {"dataset": "liver"},
+            ["dataset.name=liver", 'dataset.group="^(p\\d+)_"'],
+        ),
+    ],
+)
+def test_a_command_has_what_was_asked_for_and_no_folder(compose, asked, names, expected):
+    known = [word for word in asked if word.startswith("model.")]
+    result = replace(made_by(compose, *OWN, *known, asked=asked), **names)
+    (run,) = commands.find_commands([result], SHIPPED, SHIPPED).values()
+    arguments = shlex.split(commands.result_command(result, run))
+    option = ["--config-dir", "DIR"] if "--config-dir DIR" in expected else []
+    chosen = [
+        next(word for word in asked if word.startswith(key)) for key in ("dataset=", "model=")
+    ]
+    assert arguments == [
+        *["python", "-m", "usbench", *option, chosen[0], "source=real", chosen[1]],
+        *["recipe=standard", "precision=fp32"],
+        *[word for word in expected if word != "--config-dir DIR"],
+        "seed=0",
+    ]
+    assert "/home/me" not in repr(result)
+
+
+def test_the_words_of_a_command_are_explained(compose):
+    asked = ["dataset=rings", "dataset.root=/home/me/rings", "model=unet", "metric=area"]
+    asked.append("model.build.weights=/home/me/best.pt")
+    result = replace(made_by(compose, *OWN, asked=asked), dataset="rings")
+    weights = {"from": "best.pt", "sha256": "ab"}
+    result = replace(result, config={**result.config, "weights": weights})
+    (run,) = commands.find_commands([result], SHIPPED, SHIPPED).values()
+    assert run.own_files == ("dataset/rings.yaml", "metric/area.yaml")
+    folder, root, path = run.notes()
+    assert "holds dataset/rings.yaml and metric/area.yaml" in folder
+    assert root.startswith("The DIR of dataset.root") and path.startswith("PATH: a file")
+    assert "model.build.weights=PATH" in (run.overrides or ())
+    command = commands.reproduce_command("k", run, ("--data", "data"))
+    assert command == "usbench reproduce k --root DIR --weights FILE"
+
+
+def test_other_results_on_a_dataset_of_one_s_own_need_its_configuration(compose):
+    result = replace(made_by(compose, *OWN), dataset="rings", origin="baseline")
+    (command,) = commands.find_commands([result], SHIPPED, SHIPPED).values()
+    expected = "usbench sanity dataset=rings task=segment source=real --config-dir DIR"
+    assert commands.result_command(result, command) == expected
 
 
 def test_commands_of_rows():

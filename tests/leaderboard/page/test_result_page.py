@@ -106,7 +106,7 @@ def write(folder: Path) -> dict[Path, bytes]:
     """The pages and what they share, written; a stand-in for the leaderboard."""
     results = load_results(folder)
     configs = read_configs(ROOT / "conf")
-    known = commands.find_commands(results, configs)
+    known = commands.find_commands(results, configs, configs)
     pages = result.render_stale_pages(folder, results, known, Cache())
     links = result.page_links(results)
     linked = "".join(f'<a href="{address}">{run_id}</a>' for run_id, address in links.items())

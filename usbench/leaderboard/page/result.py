@@ -24,13 +24,13 @@ from usbench.io.files import JsonObject, file_sha256
 from usbench.leaderboard.cache import Cache, hash_code, key
 from usbench.leaderboard.columns import NO_LEAKAGE
 from usbench.leaderboard.page import result_cases
-from usbench.leaderboard.page.commands import RunCommand, result_command
+from usbench.leaderboard.page.commands import RunCommand, reproduce_command, result_command
 from usbench.leaderboard.page.document import ASSETS, as_json, render
 from usbench.leaderboard.page.result_settings import setting_tables
 from usbench.leaderboard.rows import mean_if_all
 from usbench.metrics.scores import Figures
 from usbench.results import store
-from usbench.results.format import USUAL_SCORES, format_value
+from usbench.results.format import USUAL_SCORES, format_value, score_title
 from usbench.results.gallery.cases import (
     is_judgeable,
     parse_rows,
@@ -211,13 +211,17 @@ def render_result(
         worst_cases=worst,
         most_classes=result_cases.MOST_CLASSES,
         titles=TITLES,
+        score_title=score_title,
         no_leakage=NO_LEAKAGE,
         leaks=any(name.endswith(NO_LEAKAGE) for name in result.scores),
         undefined=undefined_scores(result.scores),
         usual_scores=usual_scores(result),
         class_scores=class_scores(result),
         command=result_command(result, command),
-        is_reproducible=command is not None and command.reproducible,
+        reproduce=reproduce_command(result.run_id, command, ("--data", "data"))
+        if command is not None and command.reproducible
+        else "",
+        command_notes=command.notes() if command else [],
         settings=setting_tables(result),
         data=as_json(data),
     ).encode()
@@ -233,9 +237,14 @@ def undefined_scores(figures: Figures) -> dict[str, list[str]]:
 
 
 def usual_scores(result: Result) -> dict[str, str]:
-    """The usual scores that classes have → their names for people."""
+    """The custom and usual scores that classes have → their names for people."""
     names = set().union(*result.protocol.per_class.values())
-    return {name: TITLES.get(name, name) for name in USUAL_SCORES[result.task] if name in names}
+    titles = {}
+    for name in (*result.custom_scores, *USUAL_SCORES[result.task]):
+        if name in names:
+            direction = result.scores[name].higher_is_better if name in result.scores else None
+            titles[name] = score_title(TITLES.get(name, name), direction)
+    return titles
 
 
 def class_scores(result: Result) -> list[str]:

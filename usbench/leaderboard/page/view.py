@@ -16,6 +16,9 @@ from usbench.leaderboard import legend
 from usbench.leaderboard.columns import (
     Column,
     comparison_notes,
+    custom_direction,
+    custom_scores,
+    custom_title,
     failed_columns,
     fill_columns,
     format_class,
@@ -29,7 +32,12 @@ from usbench.leaderboard.columns import (
     table_classes,
     table_title,
 )
-from usbench.leaderboard.page.commands import RunCommand, row_command
+from usbench.leaderboard.page.commands import (
+    RunCommand,
+    command_notes,
+    reproduce_command,
+    row_command,
+)
 from usbench.leaderboard.published import DatasetSummary, datasets_by_name
 from usbench.leaderboard.rows import Row, RowScore, transfer_tables
 
@@ -116,7 +124,8 @@ def table_data(
     titles = []
     for column in columns:
         kind = "text" if column.number is None else "number"
-        titles.append({"title": column.title, "kind": "main" if column.is_main else kind})
+        kind = "main" if column.is_main else "custom" if column.is_custom else kind
+        titles.append({"title": column.title, "kind": kind})
     drawn = [row_data(row, place, columns, links, commands) for place, row in enumerate(rows)]
     data: JsonObject = {
         "failed": failed,
@@ -132,6 +141,11 @@ def table_data(
         row_of_page |= numbers_data(row, score)
         if row.per_class and classes:
             row_of_page["classes"] = [class_data(row, label) for label in classes]
+        for custom in custom_scores(rows):
+            labels = table_classes(rows, custom)
+            if labels and row.classes_of(custom):
+                by_class = [class_data(row, label, custom) for label in labels]
+                row_of_page.setdefault("custom", {})[custom] = by_class
     notes = []
     for kind, texts in (("comparison", comparison_notes(rows)), ("leakage", leakage_notes(rows))):
         notes += [{"kind": kind, "text": text} for text in texts if text not in known]
@@ -143,8 +157,22 @@ def table_data(
         "score": score,
         "higher_is_better": first.higher_is_better,
         "classes": classes,
+        "custom": custom_data(rows),
         "notes": notes,
     }
+
+
+def custom_data(rows: Sequence[Row]) -> JsonObject:
+    """The custom scores that have classes: name → title, direction and classes."""
+    data: JsonObject = {}
+    for name in custom_scores(rows):
+        if classes := table_classes(rows, name):
+            data[name] = {
+                "title": custom_title(rows, name),
+                "higher_is_better": custom_direction(rows, name),
+                "classes": classes,
+            }
+    return data
 
 
 def row_data(
@@ -165,6 +193,7 @@ def row_data(
             "folds": row.pooled or bool(row.folds) or None,
             "runs": runs or None,
             "command": row_command(row, commands) or None,
+            "command_notes": command_notes(row.run_ids, commands) or None,
         }
     )
 
@@ -179,7 +208,7 @@ def run_data(row: Row, run_id: str, links: Links, commands: Commands) -> JsonObj
             "run_id": run_id,
             "label": ", ".join(parts) or row.name,
             "href": links.get(run_id),
-            "reproducible": command.reproducible or None,
+            "reproduce": reproduce_command(run_id, command) if command.reproducible else None,
         }
     )
 
@@ -207,10 +236,10 @@ def without_none(data: JsonObject) -> JsonObject:
     return {name: value for name, value in data.items() if value is not None}
 
 
-def class_data(row: Row, label: str) -> tuple[float | None, str] | None:
-    """(number, text) of one class; None where the row doesn't have it."""
-    score = row.per_class.get(label)
-    return None if score is None else (rounded(score.value), format_class(row, label))
+def class_data(row: Row, label: str, custom: str = "") -> tuple[float | None, str] | None:
+    """(number, text) of one class; None where the row doesn't have it. custom: see `classes_of`."""
+    score = row.classes_of(custom).get(label)
+    return None if score is None else (rounded(score.value), format_class(row, label, custom))
 
 
 def rounded(value: float | None) -> float | None:

@@ -83,22 +83,30 @@ usbench.charts = (() => {
   }
 
   // Classes as columns: an HTML table, so that it is its own text alternative.
-  function heat(table, shown) {
-    const rows = shown.filter((row) => row.classes).slice(0, MOST);
-    if (!rows.length || !table.classes.length) return null;
-    const values = rows.flatMap((row) => row.classes).filter((one) => one && one[0] !== null).map((one) => one[0]);
-    const share = d3.scaleLinear(table.higher_is_better ? [Math.min(0, d3.min(values)), Math.max(1, d3.max(values))] : [d3.max(values), 0], [0, 52]);
+  function heats(table, shown) {
+    const { classes, score: title, higher_is_better } = table;
+    const custom = Object.entries(table.custom).map(([name, part]) => heat(shown, part, (row) => row.custom?.[name]));
+    return [heat(shown, { classes, title, higher_is_better }, (row) => row.classes), ...custom];
+  }
+
+  // of: a row's [number, text] by class. Without a direction nothing is better, and cells have no colour.
+  function heat(shown, { classes, title, higher_is_better }, of) {
+    const rows = shown.filter(of).slice(0, MOST);
+    if (!rows.length || !classes.length) return null;
+    const values = rows.flatMap(of).filter((one) => one && one[0] !== null).map((one) => one[0]);
+    const domain = higher_is_better ? [Math.min(0, d3.min(values)), Math.max(1, d3.max(values))] : [d3.max(values), 0];
+    const share = higher_is_better === null ? () => 0 : d3.scaleLinear(domain, [0, 52]);
     const cell = (one) => {
       if (!one) return h("td", { class: "heat" }, h("span", { class: "unseen" }, "none"));
       const mix = `background: color-mix(in srgb, var(--accent) ${one[0] === null ? 0 : share(one[0]).toFixed(1)}%, var(--card))`;
       return h("td", { class: "heat", style: mix }, one[1]);
     };
-    return h("figure", { class: "figure" }, h("h4", {}, `Per class, ${table.score}`),
-      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Per class, ${table.score}` },
+    return h("figure", { class: "figure" }, h("h4", {}, `Per class, ${title}`),
+      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Per class, ${title}` },
         h("table", { class: "plain heat" },
-          h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "model"), table.classes.map((name) => h("th", { scope: "col" }, name)))),
-          h("tbody", {}, rows.map((row) => h("tr", {}, h("th", { scope: "row" }, named(row)), row.classes.map(cell)))))),
-      h("figcaption", {}, `The darker the better (in the dark theme: the brighter). [a, b]: 95 % interval over cases.`));
+          h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "model"), classes.map((name) => h("th", { scope: "col" }, name)))),
+          h("tbody", {}, rows.map((row) => h("tr", {}, h("th", { scope: "row" }, named(row)), of(row).map(cell)))))),
+      h("figcaption", {}, `${higher_is_better === null ? "" : "The darker the better (in the dark theme: the brighter). "}[a, b]: 95 % interval over cases.`));
   }
 
   // What a score may be set against: {name: [title, a row's cost]}. Times of two machines are never on one axis.
@@ -191,5 +199,5 @@ usbench.charts = (() => {
         "Filled and dashed: the Pareto front, rows that no other beats in both. Bar: 95 % interval over cases."));
   }
 
-  return { whisker, dots, heat, cost, front, named, COLOUR };
+  return { whisker, dots, heats, cost, front, named, COLOUR };
 })();

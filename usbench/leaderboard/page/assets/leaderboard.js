@@ -25,7 +25,7 @@ usbench.leaderboard = (() => {
       const wide = width > 880 ? (width - 20) / 2 : width; // two beside each other
       const [dots, cost] = [charts.dots(of, shown, wide), charts.cost(of, shown, wide)];
       const both = [dots, cost].filter(Boolean);
-      return [both.length ? h("div", { class: "grid" }, both) : null, charts.heat(of, shown)].filter(Boolean);
+      return [both.length ? h("div", { class: "grid" }, both) : null, ...charts.heats(of, shown)].filter(Boolean);
     };
   }
 

@@ -60,7 +60,7 @@ usbench.table = (() => {
 
   function column(table, marks, { title, kind }, place, width) {
     const field = `c${place}`;
-    const best = kind === "main" ? (table.higher_is_better ? "desc" : "asc") : ["rank", "target_score", "model"].includes(title) ? "asc" : "desc";
+    const best = kind === "main" ? (table.higher_is_better ? "desc" : "asc") : ["rank", "target_score", "model"].includes(title) || title.endsWith(" ↓") ? "asc" : "desc";
     const made = {
       title, field, titleFormatter: heading(title), headerSortStartingDir: kind === "text" ? "asc" : best,
       sorter: kind === "text" ? "string" : byNumber(place), visible: shownAtFirst(table, title, kind),
@@ -85,7 +85,7 @@ usbench.table = (() => {
 
   function shownAtFirst(table, title, kind) {
     const ours = table.rows.some((row) => row.origin !== "published");
-    return !ours || kind === "main" || ALWAYS.includes(title) || / without \d+ images/.test(title);
+    return !ours || ["main", "custom"].includes(kind) || ALWAYS.includes(title) || / without \d+ images/.test(title);
   }
 
   // ---- a row's dialog
@@ -93,16 +93,17 @@ usbench.table = (() => {
   function details(row, table) {
     const known = table.columns.map(({ title }, n) => [title, row.texts[n]]).filter(([title, text]) => text && !["model", "recipe"].includes(title));
     const runs = row.runs || [];
-    const again = runs.filter((run) => run.reproducible);
+    const again = runs.filter((run) => run.reproduce);
     usbench.dialog(charts.named(row), [
       table.failed ? null : h("p", { class: "muted" }, `${GROUPS[row.origin]}, by the protocol ${table.title}.`),
       row.command || again.length ? h("h3", {}, row.origin === "published" ? "The command that runs this model here" : "The command") : null,
       row.command ? copyable(row.command, "the command") : null,
       again.length ? h("details", { open: !row.command || null },
         h("summary", {}, `Exactly ${again.length > 1 ? "these results" : "this result"} again, from the result alone`),
-        again.map((run) => copyable(`usbench reproduce ${run.run_id}`, `the command for ${run.label}`))) : null,
+        again.map((run) => copyable(run.reproduce, `the command for ${run.label}`))) : null,
       row.command || again.length ? h("p", { class: "muted small" }, "The release is looked for in ./data or in USBENCH_DATA.",
-        row.origin === "external" ? " PREDICTIONS: the folder of the predictions." : "") : null,
+        row.origin === "external" ? " PREDICTIONS: the folder of the predictions." : "",
+        (row.command_notes || []).map((note) => ` ${note}`)) : null,
       h("h3", {}, "On the leaderboard"),
       h("dl", { class: "facts" }, known.map(([title, text]) => [h("dt", {}, title), h("dd", {}, text)])),
       row.marks ? h("ul", {}, row.marks.map((mark) => h("li", {}, `${mark}: ${usbench.marks[mark] || ""}`))) : null,
