@@ -272,12 +272,15 @@ def test_the_path_from_the_archives_to_the_leaderboard():
 @pytest.mark.process
 def test_the_examples_of_adding_something(tmp_path):
     assert set(EXAMPLES) == {
+        "conf/dataset/breast.yaml",
         "conf/dataset/rings.yaml",
         "conf/model/threshold.yaml",
         "threshold.py",
         "conf/model/monai_unet.yaml",
         "conf/metric/area.yaml",
         "area.py",
+        "tversky.py",
+        "speckle.py",
     }
     for name, code in EXAMPLES.items():
         path = tmp_path / "lab" / name
@@ -292,8 +295,8 @@ def test_the_examples_of_adding_something(tmp_path):
     assert record["status"] == "done" and record["scores"]["area_error"]["value"] > 0
     assert record["per_class"]["cyst"]["dice"]["value"] > 0.1  # a cyst is the darkest thing there
     assert 0 < record["scores"]["dice_by_torchmetrics"]["value"] < 1
-    assert "area_error" not in record["per_class"]["cyst"]
-    done = shell(command(CONF, "model=monai_unet"), tmp_path)
+    assert record["per_class"]["cyst"]["area_error"]["value"] > 0
+    done = shell(command(CONF, "model=monai_unet\n"), tmp_path)
     assert done.returncode == 0, done.stderr
     (path,) = (tmp_path / "lab" / "results" / "phantom" / "rings" / "segment").glob(
         "monai_unet-*.json"
@@ -304,6 +307,12 @@ def test_the_examples_of_adding_something(tmp_path):
         and record["parameters"] > 10_000
         and record["scores"]["dice"]["value"] > 0
     )
+    done = shell(command(CONF, "tversky.Tversky"), tmp_path)
+    assert done.returncode == 0, done.stderr
+    paths = (tmp_path / "lab/results/phantom/rings/segment").glob("monai_unet-*.json")
+    recipes = [json.loads(path.read_text())["config"]["model"]["recipe"] for path in paths]
+    losses = [recipe.get("loss") for recipe in recipes]
+    assert {"_target_": "tversky.Tversky", "beta": 0.7} in losses
 
 
 @pytest.mark.slow
