@@ -26,8 +26,6 @@ from usbench.errors import ConfigError, DataError
 from usbench.io.files import write_atomically
 from usbench.types import SPLITS, Record, Sample, Split
 
-SPLIT = "split"  # the field that stands for a split's folder
-
 
 @dataclass(frozen=True)
 class FoundImage:
