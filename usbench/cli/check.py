@@ -110,7 +110,8 @@ def show_common(common: Sequence[CommonImage], name: str, other: str) -> None:
         (pair.first, pair.second, "identical" if pair.identical else f"{pair.correlation:.3f}")
         for pair in common[:MOST]
     )
-    title = f"{len(common)} pairs of images that {name} and {other} have in common"
+    pairs = format_count(len(common), "pair")
+    title = f"{pairs} of images that {name} and {other} have in common"
     table(title, (name, other, "r"), rows)
 
 

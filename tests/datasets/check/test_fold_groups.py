@@ -29,7 +29,7 @@ def view(*rows: tuple[str, tuple[str, ...]]) -> ReleaseView:
             (("a", ("test", "train")), ("b", ("train", "test")), ("b", ("val", "test"))),
             [
                 ("note", "every group is tested in exactly one fold"),
-                ("warning", "1, 0 groups are in train and val of the folds; kept as released"),
+                ("warning", "groups in train and val, by fold: 1, 0; kept as released"),
             ],
         ),
         (
@@ -39,8 +39,8 @@ def view(*rows: tuple[str, tuple[str, ...]]) -> ReleaseView:
                 ("b", ("train", "train", "test")),
             ),
             [
-                ("warning", "1 groups are tested in several folds, such as a; kept as released"),
-                ("warning", "1, 1, 0 groups are in train and test of the folds; kept as released"),
+                ("warning", "groups tested in several folds: 1, such as a; kept as released"),
+                ("warning", "groups in train and test, by fold: 1, 1, 0; kept as released"),
             ],
         ),
         (  # a fixed test set, as TN3K's, is tested in every fold

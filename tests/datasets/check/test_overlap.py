@@ -67,7 +67,12 @@ PAIR = overlap.CommonImage("a.png", "z.png", 1.0, True)
 @pytest.mark.parametrize(
     ("common", "stated", "level", "text"),
     [
-        ([PAIR], {}, "warning", "1 images of one show what one of other shows .* don't train on"),
+        (
+            [PAIR],
+            {},
+            "warning",
+            "1 image of one with what one of other shows .* 1 pair the same .* don't train on",
+        ),
         ([PAIR], {"other": "all heads"}, "note", "as the YAML says: all heads"),
         ([], {}, "note", "no image of one shows what one of other shows"),
         ([], {"other": "all heads"}, "warning", "but the YAML says: all heads"),
@@ -112,7 +117,7 @@ def test_the_command_names_what_both_have(data, capsys):
     words = ["--dataset", "usgra", "--against", "phantom", "--json", "found.json", "task=segment"]
     verb.main([*words, *options])
     out = capsys.readouterr().out
-    assert "1 pairs of images that usgra and phantom have in common" in out
+    assert "1 pair of images that usgra and phantom have in common" in out
     found = json.loads(Path("found.json").read_text())
     (pair,) = found["common"]
     assert pair["first"] == "dataset/images/g0_0.png" and pair["identical"]

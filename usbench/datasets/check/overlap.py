@@ -16,6 +16,7 @@ from usbench.datasets.check.duplicates import (
 )
 from usbench.datasets.check.findings import Finding
 from usbench.datasets.check.images import ImageFacts
+from usbench.io.numbers import format_count
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,9 @@ def judge_overlap(
             yield Finding("note", "overlap", text)
         return
     text = (
-        f"{images} images of {name} show what one of {other} shows "
-        f"(correlation ≥ {MIN_CORRELATION:g}), {identical} pairs are the same in every pixel"
+        f"{format_count(images, 'image')} of {name} with what one of {other} shows "
+        f"(correlation ≥ {MIN_CORRELATION:g}), {format_count(identical, 'pair')} the same in every "
+        "pixel"
     )
     if stated:
         yield Finding("note", "overlap", f"{text}, as the YAML says: {stated}")

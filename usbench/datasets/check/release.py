@@ -241,7 +241,7 @@ def find_groups_across_folds(view: ReleaseView) -> Iterator[Finding]:
             yield Finding(
                 "warning",
                 "group",
-                f"{view.task}: {len(several)} groups are tested in several folds, such as "
+                f"{view.task}: groups tested in several folds: {len(several)}, such as "
                 f"{several[0]}; kept as released",
             )
     for first, second in itertools.combinations(SPLITS, 2):
@@ -253,8 +253,9 @@ def find_groups_across_folds(view: ReleaseView) -> Iterator[Finding]:
             for fold in range(folds)
         ]
         if any(shared):
-            text = f"{view.task}: {', '.join(map(str, shared))} groups are in {first} and {second}"
-            yield Finding("warning", "group", f"{text} of the folds; kept as released")
+            counts_by_fold = ", ".join(map(str, shared))
+            text = f"{view.task}: groups in {first} and {second}, by fold: {counts_by_fold}"
+            yield Finding("warning", "group", f"{text}; kept as released")
 
 
 def find_shared_images(view: ReleaseView) -> Iterator[Finding]:
