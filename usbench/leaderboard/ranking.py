@@ -1,4 +1,4 @@
-"""The range of ranks that paired tests leave each row, from case tables.
+"""The range of ranks that paired tests leave each row, and the tests themselves, from case tables.
 
 A pair's test is cached by the sha256 of the case tables that it was computed from. Where all pairs
 are known, tables are only opened to take their sha256.
@@ -38,10 +38,43 @@ class PairTest:
     groups: int  # of the cases
 
 
+@dataclass(frozen=True)
+class PairDifference:
+    """Two rows of a comparison: the better one minus the other."""
+
+    better: int  # place in `Comparison.rows`
+    worse: int
+    value: float
+    margin: float  # half the width of the difference's 95 % interval, by Student's t
+    p: float | None  # None under 6 groups
+    corrected_p: float | None  # by Holm's correction for all pairs of the comparison
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the test tells the two apart."""
+        return self.corrected_p is not None and self.corrected_p < paired.ALPHA
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The tests between all pairs of rows of one table."""
+
+    rows: tuple[tuple[str, ...], ...]  # run ids of each row, the best one first
+    groups: int  # of the cases
+    pairs: tuple[PairDifference, ...]
+
+
 def rank_rows(
     rows: Sequence[Row], results: Sequence[Result], folder: Path, cache: Cache | None = None
 ) -> list[Row]:
-    """The rows with their ranks.
+    """The rows with their ranks; see `compare_rows`."""
+    return compare_rows(rows, results, folder, cache)[0]
+
+
+def compare_rows(
+    rows: Sequence[Row], results: Sequence[Result], folder: Path, cache: Cache | None = None
+) -> tuple[list[Row], list[Comparison]]:
+    """The rows with their ranks, and the tests that gave them.
 
     Rows of ours and external ones are compared under the reporting protocol, on the same data and
     fold or set of folds. Other rows, and a row that nothing can be compared with, have no rank.
@@ -59,12 +92,14 @@ def rank_rows(
             data = tuple(by_id[run_id].data.fingerprint for run_id in row.parts[0])
             tables[row.dataset, row.task, row.table, row.fold, data].append(place)
     ranked = list(rows)
+    comparisons = []
     several = [places for places in tables.values() if len(places) > 1]
     for places in track(several, "ranking", len(several)):
-        table = rank_table(itemgetter(*places)(rows), by_id, folder, cache or Cache())
+        table, comparison = rank_table(itemgetter(*places)(rows), by_id, folder, cache or Cache())
+        comparisons.append(comparison)
         for place, row in zip(places, table, strict=True):
             ranked[place] = row
-    return ranked
+    return ranked, comparisons
 
 
 def is_ranked(row: Row, results: Results) -> bool:
@@ -81,8 +116,10 @@ def is_ranked(row: Row, results: Results) -> bool:
     )
 
 
-def rank_table(rows: Sequence[Row], results: Results, folder: Path, cache: Cache) -> list[Row]:
-    """Rows of one table, all on the same cases, with ranks."""
+def rank_table(
+    rows: Sequence[Row], results: Results, folder: Path, cache: Cache
+) -> tuple[list[Row], Comparison]:
+    """Rows of one table, all on the same cases, with ranks; and their comparison."""
     names = [hash_case_tables(row, results, folder) for row in rows]
     keys = {}
     tests = {}
@@ -164,39 +201,63 @@ def read_case_tables(rows: Sequence[Row], results: Results, folder: Path) -> Ite
 
 def place_rows(
     rows: Sequence[Row], names: Sequence[str], tests: Mapping[Places, PairTest]
-) -> list[Row]:
-    """The rows with their ranks by the tests of all pairs."""
+) -> tuple[list[Row], Comparison]:
+    """The rows with their ranks by the tests of all pairs, and these tests."""
     higher_is_better = rows[0].higher_is_better
     scores = {}
     for pair, test in tests.items():
         for place in pair:
             scores[place] = test.scores[names[place]]
     order = order_places(range(len(rows)), scores, names, higher_is_better)
-    differences = []
-    for better, worse in combinations(order, 2):
-        test = tests[min(better, worse), max(better, worse)]
-        differences.append(
-            paired.Difference(
-                first=str(better),
-                second=str(worse),
-                value=test.value,
-                low=None,
-                high=None,
-                se=test.se,
-                p=test.p,
-                df=test.df,
-            )
-        )
+    differences = [
+        difference_of(better, worse, tests) for better, worse in combinations(order, 2)
+    ]
     ranks = paired.rank_models(list(map(str, order)), differences, higher_is_better)
     best_two = differences[0]
-    return [
+    groups = next(iter(tests.values())).groups
+    ranked = [
         replace(
             row,
             rank=ranks[str(place)],
             ranked=len(rows),
             significant_from=best_two.significant_from,
             resolution=best_two.resolution,
-            compared_groups=next(iter(tests.values())).groups,
+            compared_groups=groups,
         )
         for place, row in enumerate(rows)
     ]
+    run_ids = tuple(rows[place].run_ids for place in order)
+    return ranked, Comparison(run_ids, groups, correct_pairs(order, differences))
+
+
+def difference_of(better: int, worse: int, tests: Mapping[Places, PairTest]) -> paired.Difference:
+    """The test of two rows, by their places, as a difference."""
+    test = tests[min(better, worse), max(better, worse)]
+    return paired.Difference(
+        first=str(better),
+        second=str(worse),
+        value=test.value,
+        low=None,
+        high=None,
+        se=test.se,
+        p=test.p,
+        df=test.df,
+    )
+
+
+def correct_pairs(
+    order: Sequence[int], differences: Sequence[paired.Difference]
+) -> tuple[PairDifference, ...]:
+    """The pairs with p corrected for all of them, by places in the order."""
+    tested = [difference.p for difference in differences if difference.p is not None]
+    corrected = iter(paired.correct_holm(tested))
+    pairs = []
+    for (better, worse), difference in zip(
+        combinations(range(len(order)), 2), differences, strict=True
+    ):
+        p = difference.p
+        holm = None if p is None else next(corrected)
+        pairs.append(
+            PairDifference(better, worse, difference.value, difference.significant_from, p, holm)
+        )
+    return tuple(pairs)
