@@ -14,9 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from usbench.catalogue.citations import dataset_entries
 from usbench.datasets.codecs.readers import is_number
 from usbench.datasets.config import CORRELATIONS
 from usbench.errors import DataError
+from usbench.io.bibtex import write_entries
 from usbench.io.files import JsonObject
 from usbench.io.yaml_file import read_yaml
 from usbench.leaderboard.agreement import TOLERANCE
@@ -66,6 +68,7 @@ class DatasetSummary:
     title: str = ""
     licence: str = ""
     citation: str = ""
+    bibtex: str = ""
     published: tuple[Published, ...] = ()
     protocols: Mapping[str, str] = field(default_factory=dict)  # of published rows: description
     agrees_within: float = TOLERANCE
@@ -108,11 +111,13 @@ def read_dataset(path: Path) -> DatasetSummary:
         read_published(entry, f"{path}: published[{number}]")
         for number, entry in enumerate(content.get("published") or [])
     ]
+    name = str(content.get("name", path.stem))
     return DatasetSummary(
-        name=str(content.get("name", path.stem)),
+        name=name,
         title=one_line(content.get("title")),
         licence=one_line(content.get("licence")),
         citation=one_line(content.get("citation")),
+        bibtex=write_entries(dataset_entries(name, content)),
         published=tuple(published),
         protocols=content.get("published_protocols") or {},
         agrees_within=read_tolerance(content, path),
