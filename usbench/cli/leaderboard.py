@@ -39,12 +39,13 @@ from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.cache import Cache, open_cache
 from usbench.leaderboard.csv_file import to_csv
 from usbench.leaderboard.leakage import add_further_scores
+from usbench.leaderboard.findings import state_findings
 from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.overview import to_overview
 from usbench.leaderboard.page.screenshot import take_screenshot
 from usbench.leaderboard.pooling import pool_cases
-from usbench.leaderboard.published import DatasetSummary, read_datasets
-from usbench.leaderboard.ranking import rank_rows
+from usbench.leaderboard.published import DatasetSummary, datasets_by_name, read_datasets
+from usbench.leaderboard.ranking import Comparison, compare_rows
 from usbench.leaderboard.recipes import (
     Configs,
     adapter_versions,
@@ -71,7 +72,7 @@ def regenerate(options: Options) -> int:
     configs = read_configs(*folders)
     name = "leaderboard-phantom.json" if options.phantom else "leaderboard.json"
     with open_cache(options.runs / "cache" / name, write=not options.check) as cache:
-        rows = build_ranked_rows(results, datasets, configs, options.results, cache)
+        rows, comparisons = build_ranked_rows(results, datasets, configs, options.results, cache)
     folder = options.results / PHANTOM if options.phantom else options.results
     files = {
         folder / "LEADERBOARD.md": to_markdown(rows, datasets, options.phantom).encode(),
@@ -83,7 +84,7 @@ def regenerate(options: Options) -> int:
         if options.picture and options.picture.absolute().parent == folder.absolute():
             beside.add(options.picture.name)
         files[folder / OVERVIEW] = to_overview(rows, datasets, beside).encode()
-        pages, left_over = render_stale(rows, datasets, results, configs, options)
+        pages, left_over = render_stale(rows, comparisons, datasets, results, configs, options)
         files |= pages
     if options.check:
         return check_files([*differing_files(files), *left_over], folder)
@@ -130,8 +131,8 @@ def build_ranked_rows(
     configs: Configs,
     folder: Path,
     cache: Cache,
-) -> list[Row]:
-    """The rows with their ranks.
+) -> tuple[list[Row], list[Comparison]]:
+    """The rows with their ranks, and the tests behind these.
 
     Args:
         results: in any order.
@@ -143,11 +144,12 @@ def build_ranked_rows(
     scored = add_further_scores(results, datasets, folder, cache)
     altered, versions = describe_alterations(results, configs), adapter_versions(configs)
     rows = build_rows(scored, datasets, pool_cases(folder, cache), altered, versions)
-    return rank_rows(rows, results, folder, cache)
+    return compare_rows(rows, results, folder, cache)
 
 
 def render_stale(
     rows: Sequence[Row],
+    comparisons: Sequence[Comparison],
     datasets: Sequence[DatasetSummary],
     results: Sequence[Result],
     configs: Configs,
@@ -156,12 +158,25 @@ def render_stale(
     """The pages that are out of date with what they share, and those whose result was removed."""
     # Slow to import, with what draws pictures; phantoms need none of it.
     from usbench import catalogue
-    from usbench.leaderboard.page import commands, index, result
+    from usbench.leaderboard.page import commands, index, result, view
 
     folder = options.results
     known = commands.find_commands(results, configs, read_configs(conf_dir()))
     links = result.page_links(results)
-    files = {folder / PAGE: index.render_index(rows, datasets, catalogue.view(), links, known)}
+    cards = catalogue.view()
+    content = view.PageContent(
+        rows=rows,
+        datasets=datasets_by_name(datasets, rows),
+        findings=state_findings(rows, datasets),
+        links=links,
+        commands=known,
+        comparisons=comparisons,
+        updated=max((result.date or "" for result in results), default=""),
+    )
+    files = {
+        folder / PAGE: index.render_index(content, cards),
+        folder / index.CATALOGUE: index.render_catalogue(cards),
+    }
     for name, content in result.shared_assets().items():
         files[folder / "assets" / name] = content
     with open_cache(options.runs / "cache" / "pages.json", write=not options.check) as cache:

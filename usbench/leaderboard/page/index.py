@@ -1,117 +1,117 @@
-"""results/index.html: the leaderboard and the catalogue in one file that opens from disk.
+"""results/index.html: results, comparisons, datasets and method in one file that opens from disk.
 
-Of the catalogue it shows texts, without what isn't known.
+What a reader sees first, the findings and the method, is in the markup itself; tables are drawn
+from data at its end. Two things lie beside it and are loaded when asked for: the catalogue's cards
+in full (assets/catalogue.js) and the images of a comparison (<dataset>/<task>/cases.js).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
+from dataclasses import dataclass
+from operator import attrgetter
 
-from usbench.catalogue.tables import TOO_LITTLE, format_range, format_value
+from markupsafe import Markup
+
+from usbench.catalogue.citations import USBENCH
+from usbench.io.bibtex import write_entries
 from usbench.io.files import JsonObject
-from usbench.leaderboard.page.commands import RunCommand
+from usbench.leaderboard import legend
+from usbench.leaderboard.findings import Finding
+from usbench.leaderboard.page.catalogue_view import catalogue_details, catalogue_lines
 from usbench.leaderboard.page.document import as_json, inline_asset, render
-from usbench.leaderboard.page.view import page_data
-from usbench.leaderboard.published import DatasetSummary
-from usbench.leaderboard.rows import Row
+from usbench.leaderboard.page.sources import short_title
+from usbench.leaderboard.page.view import MARKS, PageContent, page_data
+from usbench.results.format import TASK_TITLES
 
-STYLES = ("vendor/tabulator.min.css", "page.css", "leaderboard.css")
+STYLES = ("page.css", "index/index.css", "index/table.css", "index/compare.css")
 SCRIPTS = (
-    "vendor/d3.min.js",
-    "vendor/plot.umd.min.js",
-    "vendor/tabulator.min.js",
     "page.js",
-    "charts.js",
-    "table.js",
-    "leaderboard.js",
-    "catalogue.js",
-    "index.js",
+    "index/state.js",
+    "index/tips.js",
+    "index/menus.js",
+    "index/scale.js",
+    "index/rows.js",
+    "index/csv.js",
+    "index/table.js",
+    "index/dialog.js",
+    "index/results.js",
+    "index/forest.js",
+    "index/cost.js",
+    "index/overlay.js",
+    "index/cases.js",
+    "index/compare.js",
+    "index/catalogue.js",
+    "index/index.js",
 )
-FACETS = ("anatomy", "tasks", "access", "licence")  # fields that a reader filters by
-SCORE_PART = itemgetter("criterion", "low", "high", "of", "why")
-COPIED = ("id", "kind", "name", "key", "runnable", "command", "source", "verified")
+CATALOGUE = "assets/catalogue.js"
 
 
-def render_index(
-    rows: Sequence[Row],
-    datasets: Iterable[DatasetSummary],
-    catalogue: JsonObject,
-    links: Mapping[str, str],
-    commands: Mapping[str, RunCommand],
-) -> bytes:
+@dataclass(frozen=True)
+class Card:
+    """A finding as the page shows it."""
+
+    id: str  # dataset/task
+    title: str
+    task: str
+    finding: Finding
+    picture: Markup | None = None
+
+
+def render_index(content: PageContent, catalogue: JsonObject) -> bytes:
     """The page; the same arguments give the same bytes.
 
     Args:
-        rows: in the order of `build.build_rows`.
-        datasets: their titles, licences, citations and notes.
+        content: rows, datasets, findings and what belongs to them.
         catalogue: as `usbench.catalogue.view` gives it.
-        links: run id → the address of its result page, relative to this page.
-        commands: run id → how to run it again; a row whose runs it lacks names no command.
     """
-    cards = {
-        "datasets": list(map(card_data, catalogue["datasets"])),
-        "models": list(map(card_data, catalogue["models"])),
-        "rubrics": catalogue["rubrics"],
+    cards = [make_card(finding, content) for finding in content.findings]
+    data = {
+        **page_data(content),
+        "catalogue": catalogue_lines(catalogue),
+        "bibtex": write_entries([USBENCH]),
     }
     return render(
         "index.html",
         styles=STYLES,
         scripts=SCRIPTS,
         inline_asset=inline_asset,
-        data=as_json(
-            {"leaderboard": page_data(rows, datasets, links, commands), "catalogue": cards}
-        ),
+        with_results=[card for card in cards if card.finding.has_results],
+        published=[card for card in cards if card.finding.kind == "published"],
+        updated=content.updated,
+        counts=count_content(content),
+        glossary=legend.GLOSSARY,
+        marks=MARKS,
+        data=as_json(data),
     ).encode()
 
 
-# ---- the catalogue
+def render_catalogue(catalogue: JsonObject) -> bytes:
+    """The script with the catalogue's cards in full, for `CATALOGUE`."""
+    return f"usbench.addCatalogue({as_json(catalogue_details(catalogue))});\n".encode()
 
 
-def card_data(card: JsonObject) -> JsonObject:
-    """One dataset or model.
+def make_card(finding: Finding, content: PageContent) -> Card:
+    """A finding with the titles of its dataset and task, and its picture if it has one."""
+    name = f"{finding.dataset}/{finding.task}"
+    dataset = content.datasets.get(finding.dataset)
+    picture = content.pictures.get(name)
+    return Card(
+        name,
+        short_title(dataset.title if dataset else "", finding.dataset),
+        TASK_TITLES[finding.task],
+        finding,
+        Markup(picture) if picture else None,
+    )
 
-    A field is its text and, where they aren't the card's own, its source and who verified it.
-    """
-    score = card["score"]
-    low, high = score["tier"]
-    texts, missing = [], []
-    facets: dict[str, Sequence[str]] = dict.fromkeys(FACETS, ())
-    for name, field in card["fields"].items():
-        value = field["value"]
-        if value is None and not field["unknown"]:
-            missing.append(name)
-            continue
-        texts.append(field_texts(name, field, card))
-        if name in facets and value is not None:
-            facets[name] = value if isinstance(value, list) else [str(value)]
+
+def count_content(content: PageContent) -> dict[str, int]:
+    """How many datasets with scores there are, models of ours, and published scores."""
+    done = [row for row in content.rows if row.status == "done"]
+    ours = [row for row in done if row.origin in ("run", "external")]
     return {
-        **dict(zip(COPIED, itemgetter(*COPIED)(card), strict=True)),
-        "row": card["alsharid2025"],
-        "fields": texts,
-        "missing": missing,
-        "facets": facets,
-        "score": {
-            "rubric": score["rubric"],
-            "low": score["low"],
-            "high": score["high"],
-            "of": score["of"],
-            "text": f"{format_range(score['low'], score['high'])} of {score['of']:g}"
-            if score["shown"]
-            else TOO_LITTLE,
-            "tier": (low if low == high else f"{low}–{high}") if score["shown"] else "",
-            "parts": list(map(SCORE_PART, score["parts"])),
-        },
+        "datasets": len(set(map(attrgetter("dataset"), done))),
+        "models": len(set(map(attrgetter("name"), ours))),
+        "results": len({run_id for row in ours for run_id in row.run_ids}),
+        "published": sum(row.origin == "published" for row in done),
     }
 
-
-def field_texts(name: str, field: JsonObject, card: JsonObject) -> list[str]:
-    """[name, text] and, where they differ from the card's, [source, verified]."""
-    if field["value"] is None:
-        text = f"unknown: {field['unknown']}"
-    else:
-        text = str(field["value"]) if name == "year" else format_value(field["value"])
-    if field["note"]:
-        text += f" ({field['note']})"
-    origin = [field["source"] or "", field["verified"] or ""]
-    return [name, text] if origin == [card["source"], card["verified"]] else [name, text, *origin]

@@ -15,11 +15,14 @@ from usbench.leaderboard import legend
 from usbench.leaderboard.leakage import score_below
 from usbench.leaderboard.rows import Row, RowScore
 from usbench.results.format import format_interval, format_value, score_title
-from usbench.results.store import lower_is_better
 
 Kind = Literal["rank", "main", "score", "class", "number", "text", "pages"]
 MOST_CLASSES = 3  # shown at first; the others are in the menu
 DIRECTIONS = {True: " ↑", False: " ↓"}
+INTERVAL = (
+    "Where the score of one training would lie for other test images of the same kind, with 95 % "
+    "confidence; whole groups are resampled."
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def page_columns(rows: Sequence[Row]) -> list[PageColumn]:
         PageColumn(
             "interval",
             "95 % interval",
-            tip_of("95 % interval"),
+            INTERVAL,
             "text",
             lambda row: format_interval(row.scores.get(main), main),
         ),
@@ -59,18 +62,17 @@ def main_column(rows: Sequence[Row], main: str) -> PageColumn:
     """The score that the table is sorted by, with an arrow towards better values."""
     higher = texts.ours_first(rows)[0].higher_is_better
     title = score_title(main) + DIRECTIONS[higher]
-    tip = tip_of(score_title(main)) or f"The score that this protocol reports. {better(higher)}"
-    return score_column("score", title, tip, "main", main, True)
+    return score_column("score", title, "main", main, is_shown=True)
 
 
 def score_column(
-    key: str, title: str, tip: str, kind: Kind, name: str, is_shown: bool = False
+    key: str, title: str, kind: Kind, name: str, term: str = "", is_shown: bool = False
 ) -> PageColumn:
-    """The column of one score."""
+    """The column of one score. term: in the glossary; "": the score's own."""
     return PageColumn(
         key,
         title,
-        tip,
+        legend.GLOSSARY.get(term or legend.score_term(name)) or legend.GLOSSARY[legend.CUSTOM],
         kind,
         lambda row: format_value(row.scores[name].value, name) if name in row.scores else "",
         lambda row: row.scores[name].value if name in row.scores else None,
@@ -81,18 +83,15 @@ def score_column(
 def class_columns(rows: Sequence[Row], main: str) -> list[PageColumn]:
     """The main score of each class, then custom scores of each class."""
     labels = texts.table_classes(rows)
-    title = score_title(main)
-    columns = [
-        class_column(label, "", title, len(labels) <= MOST_CLASSES, main) for label in labels
-    ]
+    columns = [class_column(label, "", main, len(labels) <= MOST_CLASSES) for label in labels]
     for custom in texts.custom_scores(rows):
         for label in texts.table_classes(rows, custom):
-            columns.append(class_column(label, custom, score_title(custom), False, custom))
+            columns.append(class_column(label, custom, custom))
     return columns
 
 
-def class_column(label: str, custom: str, title: str, is_shown: bool, name: str) -> PageColumn:
-    """A score of one class."""
+def class_column(label: str, custom: str, name: str, is_shown: bool = False) -> PageColumn:
+    """The score `name` of one class. custom: see `Row.classes_of`."""
 
     def score_of(row: Row) -> RowScore | None:
         return row.classes_of(custom).get(label)
@@ -104,7 +103,7 @@ def class_column(label: str, custom: str, title: str, is_shown: bool, name: str)
     return PageColumn(
         f"{custom or 'class'}:{label}",
         f"{custom}: {label}" if custom else label,
-        f"{title} of the class “{label}” alone.",
+        f"{score_title(name)} of the class “{label}” alone.",
         "class",
         lambda row: "" if score_of(row) is None else format_value(number(row), name),
         number,
@@ -114,29 +113,23 @@ def class_column(label: str, custom: str, title: str, is_shown: bool, name: str)
 
 def further_columns(rows: Sequence[Row], main: str) -> list[PageColumn]:
     """Scores that the user's metric adds, other usual scores, and those without leaking images."""
-    columns = []
-    for name in texts.custom_scores(rows):
-        direction = texts.custom_direction(rows, name)
-        tip = f"A score that the metric's configuration adds. {better(direction)}".rstrip()
-        columns.append(
-            score_column(name, texts.custom_title(rows, name), tip, "score", name, True)
-        )
-    for name in texts.further_scores(rows):
-        title = score_title(name)
-        tip = tip_of(title) or better(not lower_is_better(name))
-        columns.append(score_column(name, title, tip, "score", name))
-    return columns + leakage_columns(rows, main)
+    custom = [
+        score_column(name, texts.custom_title(rows, name), "score", name, legend.CUSTOM, True)
+        for name in texts.custom_scores(rows)
+    ]
+    usual = [
+        score_column(name, score_title(name), "score", name) for name in texts.further_scores(rows)
+    ]
+    return [*custom, *usual, *leakage_columns(rows, main)]
 
 
 def leakage_columns(rows: Sequence[Row], main: str) -> list[PageColumn]:
     """The main score without test images that resemble a training image; stricter rules last."""
     names = [main + texts.NO_LEAKAGE, *(score_below(main, least) for least in CORRELATIONS[1:])]
-    tip = "The score without test images that resemble a training image."
+    titles = [column.title for column in texts.leakage_columns(rows, main)]
     return [
-        score_column(f"clean-{place}", column.title, tip, "score", name)
-        for place, (name, column) in enumerate(
-            zip(names, texts.leakage_columns(rows, main), strict=True)
-        )
+        score_column(f"clean-{place}", title, "score", name, legend.WITHOUT)
+        for place, (name, title) in enumerate(zip(names, titles, strict=True))
     ]
 
 
@@ -146,7 +139,9 @@ def fact_columns(rows: Sequence[Row], main: str) -> list[PageColumn]:
     return [
         fact_column("Δ published", format_verdict, lambda row: row.delta, has_verdict),
         fact_column("parameters", format_parameters, lambda row: row.parameters, True),
-        fact_column("per image", texts.format_cost, texts.latency_ms),
+        fact_column("mul–adds", texts.format_operations, texts.count_operations),
+        fact_column("ms per image", texts.format_latency, texts.latency_ms),
+        fact_column("timed on", lambda row: row.cost.on if row.cost and row.reporting else ""),
         fact_column("training h", texts.format_hours, texts.shown_hours),
         fact_column("seeds", texts.format_seeds, lambda row: len(row.seeds) or None),
         fact_column("groups", texts.format_groups, lambda row: row.score.groups if row.score else None),
@@ -199,11 +194,6 @@ def format_parameters(row: Row) -> str:
     return "" if row.parameters is None else f"{row.parameters / 1e6:,.1f} M"
 
 
-def better(higher: bool | None) -> str:
-    """Which way is better, as a sentence; "" where nobody says."""
-    return {True: "Higher is better.", False: "Lower is better.", None: ""}[higher]
-
-
 def tip_of(title: str) -> str:
     """What the glossary says of a heading."""
-    return legend.GLOSSARY.get(title, "")
+    return legend.GLOSSARY[title]

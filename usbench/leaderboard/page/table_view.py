@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NotRequired, TypedDict
 
 from usbench.io.files import JsonObject
+from usbench.io.numbers import format_count
 from usbench.leaderboard import columns as texts
 from usbench.leaderboard.page.commands import (
     RunCommand,
@@ -38,6 +39,7 @@ class Site:
     links: Mapping[str, str]  # run id → address of its page, relative to the page
     commands: Mapping[str, RunCommand]  # run id → how to run it again
     comparisons: Mapping[tuple[str, ...], Comparison]  # a row's run ids → the tests that it is in
+    names: Mapping[object, str] = field(default_factory=dict)  # `row_key` of a row → its id
 
 
 class Badge(TypedDict):
@@ -60,6 +62,7 @@ class ColumnData(TypedDict):
 class RunData(TypedDict):
     """One result of a row."""
 
+    id: str
     label: str
     href: NotRequired[str]
     reproduce: NotRequired[str]
@@ -123,13 +126,13 @@ def table_data(rows: Sequence[Row], unknown: Sequence[Row], site: Site) -> Table
     columns = page_columns(merged)
     classes = texts.table_classes(merged)
     main = texts.main_score_of(merged)
-    ids = name_rows(merged)
+    ids = [site.names[row_key(row)] for row in merged]
     drawn = [
         row_data(row, row_id, columns, classes, main)
         for row, row_id in zip(merged, ids, strict=True)
     ]
     protocol = PROTOCOLS[first.task].get(first.protocol)
-    leaking = texts.leakage_columns(merged, main)[0].title
+    leaking = max(row.leakage for row in merged)
     has_clean = any("clean" in row for row in drawn)
     return {
         "id": f"{first.protocol}-{first.version}" if first.old_protocol else first.protocol,
@@ -141,22 +144,29 @@ def table_data(rows: Sequence[Row], unknown: Sequence[Row], site: Site) -> Table
         "classes": classes,
         "columns": [column_data(column) for column in columns],
         "rows": drawn,
-        "without": leaking.removeprefix(score_title(main)).strip() if has_clean else "",
+        "without": f"without {format_count(leaking, 'leaking image')}" if has_clean else "",
         "comparisons": comparison_data(merged, ids, site.comparisons),
     }
 
 
-def name_rows(rows: Sequence[Row]) -> list[str]:
-    """An id for each row, the same in every table of its dataset and task."""
-    return list(iterate_slugs([row.run_ids[0] if row.run_ids else row.name for row in rows]))
+def row_key(row: Row) -> object:
+    """What tells a row from the others of its dataset and task, whatever the protocol."""
+    return row.run_ids or (row.protocol, row.split, row.name, row.source, row.note)
+
+
+def name_rows(rows: Sequence[Row]) -> dict[object, str]:
+    """`row_key` → an id for addresses: a run id, or a published row's name."""
+    keys = {row_key(row): row.run_ids[0] if row.run_ids else row.name for row in rows}
+    return dict(zip(keys, iterate_slugs(list(keys.values())), strict=True))
 
 
 def place_in_table(row: Row) -> tuple[object, ...]:
-    """The best first; older versions and rows that lack folds below; then rows without a score."""
+    """The best first; below them older versions and rows that lack folds, then baselines."""
     loss = math.inf
     if row.value is not None:
         loss = -row.value if row.higher_is_better else row.value
-    return (row.old_version or not row.has_all_folds, loss, row.name, row.recipe or "", row.run_ids)
+    is_stale = row.old_version or not row.has_all_folds
+    return (row.origin == "baseline", is_stale, loss, row.name, row.recipe or "", row.run_ids)
 
 
 def column_data(column: PageColumn) -> ColumnData:
@@ -177,7 +187,7 @@ def row_data(
     classes: Sequence[str],
     main: str,
 ) -> RowData:
-    """One row. row_id: see `name_rows`; main: the score that the table is sorted by."""
+    """One row. row_id: see `Site.names`; main: the score that the table is sorted by."""
     data: JsonObject = {
         "id": row_id,
         "origin": row.origin,
@@ -245,7 +255,7 @@ def run_data(row: Row, run_id: str, site: Site) -> RunData:
     command = site.commands.get(run_id, RunCommand(None))
     numbers = (("seed", command.seed), ("fold", command.fold))
     parts = [f"{name} {number}" for name, number in numbers if number is not None]
-    run: RunData = {"label": ", ".join(parts) or row.name}
+    run: RunData = {"id": run_id, "label": ", ".join(parts) or row.name}
     if run_id in site.links:
         run["href"] = site.links[run_id]
     if command.reproducible:

@@ -1,0 +1,75 @@
+// Score against cost: one mark per row of the table, the chosen ones with their letters.
+"use strict";
+
+usbench.cost = (() => {
+  const { h, svg, scale } = usbench;
+  const AXES = { parameters: "parameters, millions", ms: "ms per image", hours: "training, hours" };
+  const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [640, 320, 52, 40, 14, 20];
+
+  const available = (table) => Object.keys(AXES).filter((name) => table.rows.filter((row) => row.cost?.[name] > 0 && row.interval).length > 1);
+
+  // A logarithmic axis with ticks at 1, 2, 5, 10 …
+  function logAxis(values) {
+    const [low, high] = [Math.min(...values) / 1.4, Math.max(...values) * 1.4];
+    const at = (value) => LEFT + ((WIDTH - LEFT - RIGHT) * Math.log(value / low)) / Math.log(high / low);
+    const ticks = [];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power += 1) {
+      for (const factor of [1, 2, 5]) if (factor * 10 ** power >= low && factor * 10 ** power <= high) ticks.push(factor * 10 ** power);
+    }
+    return { at, ticks };
+  }
+
+  // The rows that no other one beats in both score and cost, cheapest first.
+  function front(points, higher) {
+    const sign = higher ? 1 : -1;
+    let best = -Infinity;
+    return [...points].sort((a, b) => a.x - b.x || sign * (b.y - a.y)).filter(({ y }) => (sign * y > best ? ((best = sign * y), true) : false));
+  }
+
+  function points(table, name) {
+    const unit = name === "parameters" ? 1e6 : 1;
+    return table.rows.filter((row) => row.cost?.[name] > 0 && row.interval)
+      .map((row) => ({ row, x: row.cost[name] / unit, y: row.interval[1], low: row.interval[0], high: row.interval[2] }));
+  }
+
+  function draw(table, chosen, name) {
+    const all = points(table, name);
+    const xAxis = logAxis(all.map(({ x }) => x));
+    const yScale = scale.make(all.map(({ row }) => row.interval));
+    const y = (value) => HEIGHT - BOTTOM - ((HEIGHT - BOTTOM - TOP) * (value - yScale.low)) / (yScale.high - yScale.low);
+    const names = chosen.map((row) => row.id);
+    return svg("svg", { class: "cost", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${table.score} against ${AXES[name]}; the table below has the figures` },
+      yScale.ticks.map((tick) => [svg("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(tick), y2: y(tick) }),
+        svg("text", { x: LEFT - 8, y: y(tick) + 4, "text-anchor": "end" }, scale.label(tick, yScale.digits))]),
+      xAxis.ticks.map((tick) => svg("text", { x: xAxis.at(tick), y: HEIGHT - BOTTOM + 18, "text-anchor": "middle" }, tick >= 1 ? tick.toLocaleString("en") : String(tick).replace(/^0/, ""))),
+      svg("text", { x: WIDTH - RIGHT, y: HEIGHT - 4, "text-anchor": "end", class: "title" }, `${AXES[name]} →`),
+      svg("text", { x: 0, y: 10, class: "title" }, table.score),
+      svg("polyline", { class: "front", points: front(all, table.higher).map((point) => `${xAxis.at(point.x)},${y(point.y)}`).join(" ") }),
+      all.map((point) => mark(point, xAxis.at(point.x), y, names.indexOf(point.row.id))));
+  }
+
+  function mark({ row, y: value, low, high }, x, y, place) {
+    const whisker = low === null ? null : svg("line", { class: "range", x1: x, x2: x, y1: y(low), y2: y(high) });
+    const label = place < 0 ? null : svg("text", { x: x + 9, y: y(value) + 4, class: "name" }, `${usbench.letter(place)} ${row.name}`);
+    return svg("g", { class: `plot ${row.origin}${place < 0 ? " other" : ""}` }, whisker,
+      svg("g", { transform: `translate(${x} ${y(value)})` }, scale.symbol(row.origin)), label);
+  }
+
+  function figures(table, name) {
+    const lines = points(table, name).map(({ row, x, y }) => [row.name, x < 10 ? x.toPrecision(3) : x.toFixed(1), usbench.forest.number(y)]);
+    return h("details", {}, h("summary", {}, "The figures"), usbench.results.plain(`${table.score} against ${AXES[name]}`, ["model", AXES[name], table.score], lines));
+  }
+
+  // The drawing with a choice of the cost; null where no cost is known of two rows.
+  function build(table, chosen, params) {
+    const names = available(table);
+    if (!names.length) return null;
+    const name = names.includes(params.cost) ? params.cost : names[0];
+    const select = h("select", { id: "cost", onchange: () => usbench.state.set({ cost: select.value }) }, names.map((each) => h("option", { value: each }, AXES[each])));
+    select.value = name;
+    return [h("div", { class: "field" }, h("label", { for: "cost" }, "Cost"), select), draw(table, chosen, name),
+      h("p", { class: "muted small" }, "Line: rows that no other beats in both. Bars: 95 % intervals."), figures(table, name)];
+  }
+
+  return { build, front, available };
+})();
