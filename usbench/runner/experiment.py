@@ -15,8 +15,8 @@ from usbench.errors import ConfigError, RunError, UsbenchError, in_one_line
 from usbench.io.config import build
 from usbench.metrics.scores import Scores
 from usbench.results import scoring
-from usbench.results.gallery.drawing import draw_overlays
 from usbench.results.gallery.make import make_gallery_after_run
+from usbench.results.gallery.sheet import draw_overlays
 from usbench.results.predictions import StoredPredictions, read_predictions, write_predictions
 from usbench.results.result import Result
 from usbench.results.store import Case, hash_case_ids
@@ -120,7 +120,8 @@ def finish_run(
     dataset = config.dataset
     title = f"{dataset.name} · {config.model.name} · {config.recipe} · seed {config.seed}"
     attribution = None if config.phantom else dataset.attribution
-    overlays = draw_overlays(predictions, cases, title, attribution)
+    leaking = dataset.leakage.images if dataset.leakage else ()
+    overlays = draw_overlays(predictions, cases, title, attribution, leaking)
     path = lock.publish(config, result, hash_case_ids(cases, dataset.redistribute, dataset.name))
     remove_checkpoints(config)
     tracker.finish("FINISHED", result, overlays if dataset.redistribute == "images" else (), path)
