@@ -86,7 +86,7 @@ def overview_columns(rows: Sequence[Row]) -> list[Column]:
     return [
         *columns.NAMES,
         Column("seeds", columns.format_seeds),
-        columns.score_column(main, main, is_main=True),
+        columns.main_column(rows),
         *columns.leakage_columns(rows, main),
         Column("test images", lambda row: str(row.counts.get("test", ""))),
         Column("groups", columns.format_groups),
