@@ -156,7 +156,7 @@ def render_stale(
     """The pages that are out of date with what they share, and those whose result was removed."""
     # Slow to import, with what draws pictures; phantoms need none of it.
     from usbench import catalogue
-    from usbench.leaderboard.page import commands, compare_cases, index, result
+    from usbench.leaderboard.page import commands, compare_cases, index, result, standing
 
     folder = options.results
     known = commands.find_commands(results, configs, read_configs(conf_dir()))
@@ -166,7 +166,8 @@ def render_stale(
         files[folder / "assets" / name] = content
     files |= compare_cases.case_scripts(folder, results)
     with open_cache(options.runs / "cache" / "pages.json", write=not options.check) as cache:
-        files |= result.render_stale_pages(folder, results, known, cache)
+        standings = standing.find_standings(rows, datasets, results)
+        files |= result.render_stale_pages(folder, results, known, standings, cache)
     current = {*files, *map(folder.joinpath, links.values())}
     written = {*folder.glob("*/*/*.html"), *folder.glob(f"*/*/{compare_cases.FILE}")}
     return files, sorted(written - current)

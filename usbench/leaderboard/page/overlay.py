@@ -15,23 +15,22 @@ from usbench.results.gallery.file import Shape, Thumbnail
 from usbench.results.gallery.style import SIDES, Label, Side, class_colour, place_labels
 
 
-def draw_case(case: Thumbnail, classes: Sequence[str], alt: str, lazy: bool = False) -> Markup:
+SMALLEST = 12  # px of the frame, the height of a text
+
+
+def draw_case(case: Thumbnail, classes: Sequence[str], alt: str) -> Markup:
     """An image with its outlines, as wide as its place.
 
     Args:
         case: a picture or thumbnail of a gallery.
         classes: the gallery's.
         alt: what the picture shows; see `describe_case`.
-        lazy: whether the browser may decode the image late.
     """
     height, width = case["size"]
-    loading = Markup(' loading="lazy"') if lazy else ""
     return Markup(
         '<div class="overlay" style="aspect-ratio:{}/{}">'
-        '<img src="data:image/jpeg;base64,{}" width="{}" height="{}"{} alt="{}">{}</div>'
-    ).format(
-        width, height, case["jpeg"], width, height, loading, plain(alt), draw_svg(case, classes)
-    )
+        '<img src="data:image/jpeg;base64,{}" width="{}" height="{}" alt="{}">{}</div>'
+    ).format(width, height, case["jpeg"], width, height, plain(alt), draw_svg(case, classes))
 
 
 def draw_svg(case: Thumbnail, classes: Sequence[str]) -> Markup:
@@ -72,7 +71,7 @@ def draw_shape(shape: Shape, colour: str, width: int) -> Markup:
 def draw_labels(labels: Iterable[Label], classes: Sequence[str], size: tuple[int, int]) -> Markup:
     """The texts at the shapes, moved into the frame of (height, width) px."""
     height, width = size
-    font = width / 26
+    font = max(width / 26, SMALLEST)
     texts = []
     for label in labels:
         longest = max(0.0, width - 0.6 * font * len(label.text))
