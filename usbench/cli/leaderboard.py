@@ -39,12 +39,11 @@ from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.cache import Cache, open_cache
 from usbench.leaderboard.csv_file import to_csv
 from usbench.leaderboard.leakage import add_further_scores
-from usbench.leaderboard.findings import state_findings
 from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.overview import to_overview
 from usbench.leaderboard.page.screenshot import take_screenshot
 from usbench.leaderboard.pooling import pool_cases
-from usbench.leaderboard.published import DatasetSummary, datasets_by_name, read_datasets
+from usbench.leaderboard.published import DatasetSummary, read_datasets
 from usbench.leaderboard.ranking import Comparison, compare_rows
 from usbench.leaderboard.recipes import (
     Configs,
@@ -158,31 +157,28 @@ def render_stale(
     """The pages that are out of date with what they share, and those whose result was removed."""
     # Slow to import, with what draws pictures; phantoms need none of it.
     from usbench import catalogue
-    from usbench.leaderboard.page import commands, index, result, view
+    from usbench.leaderboard.page import compare_cases, content, index, result, standing
+    from usbench.leaderboard.page.commands import find_commands
 
     folder = options.results
-    known = commands.find_commands(results, configs, read_configs(conf_dir()))
+    known = find_commands(results, configs, read_configs(conf_dir()))
     links = result.page_links(results)
+    cases = compare_cases.case_scripts(folder, results)
     cards = catalogue.view()
-    content = view.PageContent(
-        rows=rows,
-        datasets=datasets_by_name(datasets, rows),
-        findings=state_findings(rows, datasets),
-        links=links,
-        commands=known,
-        comparisons=comparisons,
-        updated=max((result.date or "" for result in results), default=""),
-    )
+    shown = content.collect_content(rows, comparisons, datasets, results, known, cases, folder)
     files = {
-        folder / PAGE: index.render_index(content, cards),
+        folder / PAGE: index.render_index(shown, cards),
         folder / index.CATALOGUE: index.render_catalogue(cards),
+        **cases,
     }
-    for name, content in result.shared_assets().items():
-        files[folder / "assets" / name] = content
+    for name, asset in result.shared_assets().items():
+        files[folder / "assets" / name] = asset
     with open_cache(options.runs / "cache" / "pages.json", write=not options.check) as cache:
-        files |= result.render_stale_pages(folder, results, known, cache)
-    current = map(folder.joinpath, links.values())
-    return files, sorted(set(folder.glob("*/*/*.html")).difference(current))
+        standings = standing.find_standings(rows, datasets, results)
+        files |= result.render_stale_pages(folder, results, known, standings, cache)
+    current = {*files, *map(folder.joinpath, links.values())}
+    written = {*folder.glob("*/*/*.html"), *folder.glob(f"*/*/{compare_cases.FILE}")}
+    return files, sorted(written - current)
 
 
 def check_files(differing: Sequence[Path], folder: Path) -> int:

@@ -20,7 +20,7 @@ from tests.helpers.finished import finish
 from tests.helpers.paths import ROOT
 from usbench.datasets.codecs import image as image_file
 from usbench.errors import DataError
-from usbench.evaluate.rescore import open_stored_run
+from usbench.evaluate.stored_run import open_stored_run
 from usbench.io.files import write_all
 from usbench.leaderboard.cache import Cache
 from usbench.leaderboard.page import commands, result, result_cases

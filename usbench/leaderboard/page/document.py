@@ -54,7 +54,7 @@ def show_plainly(value: object) -> object:
 
 @cache
 def asset(name: str) -> str:
-    """The text of a file below assets, such as page.css or vendor/d3.min.js."""
+    """The text of a file below assets, such as page.css."""
     return (ASSETS / name).read_text("utf-8")
 
 

@@ -10,20 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from operator import attrgetter
 
-from markupsafe import Markup
-
 from usbench.catalogue.citations import USBENCH
 from usbench.io.bibtex import write_entries
 from usbench.io.files import JsonObject
 from usbench.leaderboard import legend
 from usbench.leaderboard.findings import Finding
 from usbench.leaderboard.page.catalogue_view import catalogue_details, catalogue_lines
+from usbench.leaderboard.page.compare_cases import CardPicture
 from usbench.leaderboard.page.document import as_json, inline_asset, render
 from usbench.leaderboard.page.sources import short_title
 from usbench.leaderboard.page.view import MARKS, PageContent, page_data
 from usbench.results.format import TASK_TITLES
 
-STYLES = ("page.css", "index/index.css", "index/table.css", "index/compare.css")
+STYLES = ("page.css", "overlay.css", "index/index.css", "index/table.css", "index/compare.css")
 SCRIPTS = (
     "page.js",
     "index/state.js",
@@ -54,7 +53,7 @@ class Card:
     title: str
     task: str
     finding: Finding
-    picture: Markup | None = None
+    picture: CardPicture | None = None
 
 
 def render_index(content: PageContent, catalogue: JsonObject) -> bytes:
@@ -94,13 +93,12 @@ def make_card(finding: Finding, content: PageContent) -> Card:
     """A finding with the titles of its dataset and task, and its picture if it has one."""
     name = f"{finding.dataset}/{finding.task}"
     dataset = content.datasets.get(finding.dataset)
-    picture = content.pictures.get(name)
     return Card(
         name,
         short_title(dataset.title if dataset else "", finding.dataset),
         TASK_TITLES[finding.task],
         finding,
-        Markup(picture) if picture else None,
+        content.pictures.get(name),
     )
 
 

@@ -16,6 +16,7 @@ from usbench.leaderboard import legend
 from usbench.leaderboard.caveats import find_caveats, find_doubts
 from usbench.leaderboard.findings import Finding
 from usbench.leaderboard.page.commands import RunCommand, other_command
+from usbench.leaderboard.page.compare_cases import CardPicture
 from usbench.leaderboard.page.sources import Link, find_links, short_title
 from usbench.leaderboard.page.table_view import (
     UNKNOWN,
@@ -67,7 +68,7 @@ class PageContent:
     comparisons: Sequence[Comparison] = ()
     cases: Collection[str] = ()  # dataset/task of those that have a cases.js
     updated: str = ""  # the newest result's day, YYYY-MM-DD; "": not recorded
-    pictures: Mapping[str, str] = field(default_factory=dict)  # dataset/task → markup, for its card
+    pictures: Mapping[str, CardPicture] = field(default_factory=dict)  # dataset/task → its card's
 
 
 class NoteData(TypedDict):

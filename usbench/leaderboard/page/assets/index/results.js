@@ -141,7 +141,7 @@ usbench.results = (() => {
     const key = (origin) => h("li", {}, usbench.svg("svg", { class: `plot ${origin}`, width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" },
       usbench.scale.symbol(origin)), ` ${board.NAMES[origin]}`);
     return [
-      h("ul", { class: "keys" }, origins.map(key), table.comparisons.length ? h("li", {}, h("span", { class: "tie-key", "aria-hidden": "true" }), " tied: no test tells them apart") : null),
+      h("ul", { class: "keys" }, origins.map(key), table.comparisons.length ? h("li", {}, h("span", { class: "bracket-key", "aria-hidden": "true" }), " tied: no test tells them apart") : null),
       ...table.comparisons.flatMap(({ notes }) => notes).map((note) => h("p", { class: "muted small" }, note)),
       failed(task), transfer(data, task),
     ].filter(Boolean);

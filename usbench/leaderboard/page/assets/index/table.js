@@ -96,7 +96,7 @@ usbench.table = (() => {
   function rank(view, row, column, parts) {
     const text = view.clean ? "" : row.texts[column.place];
     return h("td", { class: "rank", "data-lanes": view.lanes || null }, h("span", {}, text || "–"),
-      (parts || []).map(([lane, part]) => h("span", { class: `tie ${part}`, style: `--lane: ${lane}`, "aria-hidden": "true" })));
+      (parts || []).map(([lane, part]) => h("span", { class: `bracket ${part}`, style: `--lane: ${lane}`, "aria-hidden": "true" })));
   }
 
   function cell(view, row, column) {
@@ -122,7 +122,7 @@ usbench.table = (() => {
     const runs = (view.origins[row.id]?.runs || []).filter((run) => run.href);
     if (!runs.length) return h("td", { class: "pages" });
     const label = runs.length > 1 ? `Pages of ${row.name}: ${runs.length} results` : `Page of ${row.name}, ${runs[0].label}`;
-    return h("td", { class: "pages" }, h("a", { href: runs[0].href, "aria-label": label }, runs.length > 1 ? `${runs[0].label} …` : "open"));
+    return h("td", { class: "pages" }, h("a", { href: runs[0].href, "aria-label": label }, runs.length > 1 ? `${runs[0].label} +${runs.length - 1}` : "open"));
   }
 
   function line(view, row, place) {
