@@ -77,7 +77,7 @@ usbench.catalogue = (() => {
     const cells = kind === "datasets" ? [many("anatomy"), many("tasks"), size, amounts.subjects || "", many("access"), many("licence")] : [many("tasks"), amounts.parameters || "", many("licence")];
     const name = h("th", { scope: "row", class: "model" }, h("button", { type: "button", class: "name", "aria-haspopup": "dialog", onclick: () => openCard(kind, card) }, card.name),
       h("span", { class: "more" }, card.command ? h("span", { class: "badge good" }, "runnable") : null, h("span", { class: "sub" }, amounts.year || "")));
-    return h("tr", {}, kind === "datasets" ? h("td", { class: "picture" }, pictures.get(card.key)?.cloneNode(true) || "") : null, name,
+    return h("tr", {}, pictures.size ? h("td", { class: "picture" }, pictures.get(card.key)?.cloneNode(true) || "") : null, name,
       cells.map((text) => h("td", {}, text)), h("td", {}, card.score, card.tier ? h("span", { class: "muted" }, ` · ${card.tier}`) : null), h("td", {}, resultsOf(data, kind, card)));
   }
 
@@ -85,7 +85,7 @@ usbench.catalogue = (() => {
     const heads = COLUMNS[kind].map(([title, tip]) => h("th", { scope: "col" }, usbench.tips.term(title, tip)));
     const caption = `${cards.length} ${kind}`;
     return h("div", { class: "scroll board-scroll", tabindex: 0, role: "region", "aria-label": caption }, h("table", { class: "board catalogue" }, h("caption", { class: "unseen" }, caption),
-      h("thead", {}, h("tr", {}, kind === "datasets" ? h("th", { scope: "col" }, h("span", { class: "unseen" }, "picture")) : null, h("th", { scope: "col", class: "model" }, usbench.tips.term(kind === "datasets" ? "dataset" : "model", "Its name; the card has all that is known of it.")), heads)),
+      h("thead", {}, h("tr", {}, pictures.size ? h("th", { scope: "col" }, h("span", { class: "unseen" }, "picture")) : null, h("th", { scope: "col", class: "model" }, usbench.tips.term(kind === "datasets" ? "dataset" : "model", "Its name; the card has all that is known of it.")), heads)),
       h("tbody", {}, cards.map((card) => line(data, kind, card, pictures)))));
   }
 
@@ -104,10 +104,16 @@ usbench.catalogue = (() => {
     return { selects: [...facets, run, sort], typed, field: h("div", { class: "field" }, h("label", { for: "facet-q" }, "Filter"), typed) };
   }
 
+  // Pictures of the findings, where licences allow them, by dataset.
+  function collectPictures() {
+    const cards = [...document.querySelectorAll(".finding")].filter((card) => card.querySelector(".thumb"));
+    return new Map(cards.map((card) => [card.dataset.dataset, card.querySelector(".thumb")]));
+  }
+
   function build(root, data) {
     const kinds = h("div", { class: "row kinds" }, ["datasets", "models"].map((kind) => h("a", { href: state.format({ view: "datasets", where: kind === "datasets" ? "" : kind, params: {} }), "data-kind": kind }, kind)));
     const [tools, count, body] = [h("div", { class: "tools" }), h("p", { class: "muted", role: "status" }), h("div")];
-    const pictures = new Map([...document.querySelectorAll(".finding")].filter((card) => card.querySelector(".thumb")).map((card) => [card.dataset.dataset, card.querySelector(".thumb")]));
+    const pictures = collectPictures();
     root.append(kinds, tools, count, body);
     let shown = null;
     let controls = null;
@@ -124,7 +130,7 @@ usbench.catalogue = (() => {
       const [, order] = SORTS[params.sort] || SORTS.runnable;
       const cards = data.catalogue[kind].filter((card) => fits(card, params)).sort(order);
       count.textContent = `${cards.length} of ${data.catalogue[kind].length} ${kind}, ${cards.filter((card) => card.command).length} runnable here`;
-      body.replaceChildren(table(data, kind, cards, pictures));
+      body.replaceChildren(table(data, kind, cards, kind === "datasets" ? pictures : new Map()));
     };
   }
 

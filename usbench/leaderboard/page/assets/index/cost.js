@@ -4,7 +4,7 @@
 usbench.cost = (() => {
   const { h, svg, scale } = usbench;
   const AXES = { parameters: "parameters, millions", ms: "ms per image", hours: "training, hours" };
-  const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [640, 320, 52, 40, 14, 20];
+  const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [640, 330, 40, 40, 24, 20];
 
   const available = (table) => Object.keys(AXES).filter((name) => table.rows.filter((row) => row.cost?.[name] > 0 && row.interval).length > 1);
 
@@ -43,16 +43,27 @@ usbench.cost = (() => {
         svg("text", { x: LEFT - 8, y: y(tick) + 4, "text-anchor": "end" }, scale.label(tick, yScale.digits))]),
       xAxis.ticks.map((tick) => svg("text", { x: xAxis.at(tick), y: HEIGHT - BOTTOM + 18, "text-anchor": "middle" }, tick >= 1 ? tick.toLocaleString("en") : String(tick).replace(/^0/, ""))),
       svg("text", { x: WIDTH - RIGHT, y: HEIGHT - 4, "text-anchor": "end", class: "title" }, `${AXES[name]} →`),
-      svg("text", { x: 0, y: 10, class: "title" }, table.score),
+      svg("text", { x: LEFT, y: 10, class: "title" }, `↑ ${table.score}`),
       svg("polyline", { class: "front", points: front(all, table.higher).map((point) => `${xAxis.at(point.x)},${y(point.y)}`).join(" ") }),
-      all.map((point) => mark(point, xAxis.at(point.x), y, names.indexOf(point.row.id))));
+      all.map((point) => mark(point, xAxis.at(point.x), y, names.includes(point.row.id))),
+      labels(all.filter(({ row }) => names.includes(row.id)), xAxis.at, y, names));
   }
 
-  function mark({ row, y: value, low, high }, x, y, place) {
+  function mark({ row, y: value, low, high }, x, y, isChosen) {
     const whisker = low === null ? null : svg("line", { class: "range", x1: x, x2: x, y1: y(low), y2: y(high) });
-    const label = place < 0 ? null : svg("text", { x: x + 9, y: y(value) + 4, class: "name" }, `${usbench.letter(place)} ${row.name}`);
-    return svg("g", { class: `plot ${row.origin}${place < 0 ? " other" : ""}` }, whisker,
-      svg("g", { transform: `translate(${x} ${y(value)})` }, scale.symbol(row.origin)), label);
+    return svg("g", { class: `plot ${row.origin}${isChosen ? "" : " other"}` }, whisker,
+      svg("g", { transform: `translate(${x} ${y(value)})` }, scale.symbol(row.origin)));
+  }
+
+  // Names beside their marks, moved apart where they would cover each other.
+  function labels(chosen, x, y, names) {
+    let last = -Infinity;
+    return [...chosen].sort((a, b) => y(a.y) - y(b.y)).map((point) => {
+      last = Math.max(y(point.y) + 4, last + 15);
+      const isRight = x(point.x) > 0.7 * WIDTH;
+      return svg("text", { x: x(point.x) + (isRight ? -10 : 10), y: last, class: "name", "text-anchor": isRight ? "end" : "start" },
+        `${usbench.letter(names.indexOf(point.row.id))} ${point.row.name}`);
+    });
   }
 
   function figures(table, name) {
