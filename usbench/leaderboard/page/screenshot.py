@@ -19,7 +19,7 @@ OPTIONS = (
     "--disable-component-update",
 )
 SIZE = {"width": 1280, "height": 1240}  # of the window, px
-FIRST_SCORE = ".tabulator-row .whisker"  # a score in the first table
+FIRST_SCORE = ".board td.interval svg"  # a score in the first table
 TIMEOUT_MS = 60_000
 DRAWING_MS = 500  # from the first table to the drawings below it
 

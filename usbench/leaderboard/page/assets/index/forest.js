@@ -25,7 +25,7 @@ usbench.forest = (() => {
     return holm < 0.05 ? `${letter} is better` : "tied";
   }
 
-  const tag = (n, name) => [h("span", { class: "letter" }, usbench.letter(n)), " ", name];
+  const tag = (n, name) => [h("span", { class: "letter" }, usbench.letter(n)), " ", h("span", { class: "name" }, name)];
 
   function differences(table, chosen) {
     const shown = pairs(table, chosen);

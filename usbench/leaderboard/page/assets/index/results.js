@@ -24,7 +24,7 @@ usbench.results = (() => {
       parts.head.replaceChildren(title(data, task));
       parts.controls = controls(data, task);
       parts.tools.replaceChildren(...parts.controls.elements);
-      parts.caveats.replaceChildren(caveats(task));
+      parts.caveats.replaceChildren(...[caveats(task), runIt(task)].filter(Boolean));
     }
     if (!table) {
       parts.body.replaceChildren(h("p", {}, "No finished result yet."));
@@ -52,12 +52,13 @@ usbench.results = (() => {
 
   const focusedKey = () => document.activeElement?.closest?.(".board")?.contains(document.activeElement) ? document.activeElement.dataset.key : null;
 
+  const isOurs = (task) => task.tables.some((table) => table.rows.some((row) => row.origin !== "published"));
+
   // ---- above the table
 
   function title(data, task) {
     const select = h("select", { id: "task", onchange: () => state.go("results", select.value) });
-    const ours = (each) => each.tables.some((table) => table.rows.some((row) => row.origin !== "published"));
-    for (const [label, group] of [["With results of ours", data.tasks.filter(ours)], ["Published scores only", data.tasks.filter((each) => !ours(each))]]) {
+    for (const [label, group] of [["With results of ours", data.tasks.filter(isOurs)], ["Published scores only", data.tasks.filter((each) => !isOurs(each))]]) {
       if (group.length) select.append(h("optgroup", { label }, group.map((each) => h("option", { value: each.id }, `${each.name} · ${each.task}`))));
     }
     select.value = task.id;
@@ -122,6 +123,9 @@ usbench.results = (() => {
     } }, "Link");
     return button;
   }
+
+  // What gives a first result of ours, where there is none.
+  const runIt = (task) => (isOurs(task) ? null : h("div", { class: "run-it" }, h("span", {}, "Run it here:"), usbench.copyable(task.run, "the command that gives a first result")));
 
   // One line, the worst first; the rest behind it.
   function caveats(task) {

@@ -42,7 +42,7 @@ usbench.table = (() => {
       cells.push(heading(column, view.params));
       if (column.kind === "main") cells.push(plotHeading(view));
     }
-    cells.push(h("th", { scope: "col", class: "pages" }, usbench.tips.term("result", "The result's page: pictures, curves, cases, settings.")));
+    if (view.hasPages) cells.push(h("th", { scope: "col", class: "pages" }, usbench.tips.term("result", "The result's page: pictures, curves, cases, settings.")));
     return h("thead", {}, h("tr", {}, cells));
   }
 
@@ -131,7 +131,7 @@ usbench.table = (() => {
     if (first) cells.push(rank(view, row, first, view.brackets.get(place)));
     cells.push(name(view, row));
     for (const column of view.columns) if (column.kind !== "rank") cells.push(cell(view, row, column));
-    cells.push(pages(view, row));
+    if (view.hasPages) cells.push(pages(view, row));
     return h("tr", { class: row.origin, "data-id": row.id }, cells);
   }
 
@@ -146,6 +146,7 @@ usbench.table = (() => {
       columns: rows.columns(table, params), rows: rows.sorted(table, params), scale: rows.scale(table, clean),
       ticked: new Set(state.list("rows")), isOwnOrder: !params.sort && !params.q && !clean,
     };
+    view.hasPages = table.rows.some((row) => task.origins[row.id]?.runs?.some((run) => run.href));
     view.brackets = brackets(view);
     view.lanes = Math.max(0, ...[...view.brackets.values()].flat().map(([lane]) => lane + 1));
     return view;
