@@ -90,7 +90,7 @@ class RowData(TypedDict):
     dots: NotRequired[Numbers]  # of the seeds
     clean: NotRequired[JsonObject]  # without leaking images: text, interval
     classes: NotRequired[list[Numbers | None]]  # low, value, high of each class
-    cost: NotRequired[JsonObject]  # parameters, ms and hours
+    cost: NotRequired[JsonObject]  # parameters; ms on a machine
     difference: NotRequired[str]
     marks: NotRequired[list[str]]
     links: NotRequired[list[Link]]
@@ -214,7 +214,7 @@ def drawing_data(row: Row, classes: Sequence[str], main: str) -> JsonObject:
     cost = {
         "parameters": row.parameters,
         "ms": rounded(texts.latency_ms(row)),
-        "hours": rounded(texts.shown_hours(row)),
+        "on": row.cost.on if row.cost and row.reporting else None,
     }
     by_class = [row.per_class.get(label) for label in classes]
     return {

@@ -3,10 +3,18 @@
 
 usbench.cost = (() => {
   const { h, svg, scale } = usbench;
-  const AXES = { parameters: "parameters, millions", ms: "ms per image", hours: "training, hours" };
   const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [640, 330, 40, 40, 24, 20];
 
-  const available = (table) => Object.keys(AXES).filter((name) => table.rows.filter((row) => row.cost?.[name] > 0 && row.interval).length > 1);
+  // What scores may be drawn against: parameters, and the time on each machine, as no axis holds two machines.
+  function axes(table) {
+    const machines = [...new Set(table.rows.map((row) => row.cost?.on).filter(Boolean))];
+    const all = [{ key: "parameters", title: "parameters, millions", of: (row) => row.cost?.parameters / 1e6 },
+      ...machines.map((machine, n) => ({ key: `ms${n || ""}`, title: `ms per image on ${machine}`, of: (row) => (row.cost?.on === machine ? row.cost.ms : null) }))];
+    return all.filter((axis) => points(table, axis).length > 1);
+  }
+
+  const points = (table, axis) => table.rows.filter((row) => row.interval && axis.of(row) > 0)
+    .map((row) => ({ row, x: axis.of(row), y: row.interval[1], low: row.interval[0], high: row.interval[2] }));
 
   // A logarithmic axis with ticks at 1, 2, 5, 10 …
   function logAxis(values) {
@@ -26,23 +34,17 @@ usbench.cost = (() => {
     return [...points].sort((a, b) => a.x - b.x || sign * (b.y - a.y)).filter(({ y }) => (sign * y > best ? ((best = sign * y), true) : false));
   }
 
-  function points(table, name) {
-    const unit = name === "parameters" ? 1e6 : 1;
-    return table.rows.filter((row) => row.cost?.[name] > 0 && row.interval)
-      .map((row) => ({ row, x: row.cost[name] / unit, y: row.interval[1], low: row.interval[0], high: row.interval[2] }));
-  }
-
-  function draw(table, chosen, name) {
-    const all = points(table, name);
+  function draw(table, chosen, axis) {
+    const all = points(table, axis);
     const xAxis = logAxis(all.map(({ x }) => x));
     const yScale = scale.make(all.map(({ row }) => row.interval));
     const y = (value) => HEIGHT - BOTTOM - ((HEIGHT - BOTTOM - TOP) * (value - yScale.low)) / (yScale.high - yScale.low);
     const names = chosen.map((row) => row.id);
-    return svg("svg", { class: "cost", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${table.score} against ${AXES[name]}; the table below has the figures` },
+    return svg("svg", { class: "cost", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${table.score} against ${axis.title}; the table below has the figures` },
       yScale.ticks.map((tick) => [svg("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(tick), y2: y(tick) }),
         svg("text", { x: LEFT - 8, y: y(tick) + 4, "text-anchor": "end" }, scale.label(tick, yScale.digits))]),
       xAxis.ticks.map((tick) => svg("text", { x: xAxis.at(tick), y: HEIGHT - BOTTOM + 18, "text-anchor": "middle" }, tick >= 1 ? tick.toLocaleString("en") : String(tick).replace(/^0/, ""))),
-      svg("text", { x: WIDTH - RIGHT, y: HEIGHT - 4, "text-anchor": "end", class: "title" }, `${AXES[name]} →`),
+      svg("text", { x: WIDTH - RIGHT, y: HEIGHT - 4, "text-anchor": "end", class: "title" }, `${axis.title} →`),
       svg("text", { x: LEFT, y: 10, class: "title" }, `↑ ${table.score}`),
       svg("polyline", { class: "front", points: front(all, table.higher).map((point) => `${xAxis.at(point.x)},${y(point.y)}`).join(" ") }),
       all.map((point) => mark(point, xAxis.at(point.x), y, names.includes(point.row.id))),
@@ -66,21 +68,21 @@ usbench.cost = (() => {
     });
   }
 
-  function figures(table, name) {
-    const lines = points(table, name).map(({ row, x, y }) => [row.name, x < 10 ? x.toPrecision(3) : x.toFixed(1), usbench.forest.number(y)]);
-    return h("details", {}, h("summary", {}, "The figures"), usbench.results.plain(`${table.score} against ${AXES[name]}`, ["model", AXES[name], table.score], lines));
+  function figures(table, axis) {
+    const lines = points(table, axis).map(({ row, x, y }) => [row.name, x < 10 ? x.toPrecision(3) : x.toFixed(1), usbench.forest.number(y)]);
+    return h("details", {}, h("summary", {}, "The figures"), usbench.results.plain(`${table.score} against ${axis.title}`, ["model", axis.title, table.score], lines));
   }
 
   // The drawing with a choice of the cost; null where no cost is known of two rows.
   function build(table, chosen, params) {
-    const names = available(table);
-    if (!names.length) return null;
-    const name = names.includes(params.cost) ? params.cost : names[0];
-    const select = h("select", { id: "cost", onchange: () => usbench.state.set({ cost: select.value }) }, names.map((each) => h("option", { value: each }, AXES[each])));
-    select.value = name;
-    return [h("div", { class: "field" }, h("label", { for: "cost" }, "Cost"), select), draw(table, chosen, name),
-      h("p", { class: "muted small" }, "Line: rows that no other beats in both. Bars: 95 % intervals."), figures(table, name)];
+    const all = axes(table);
+    if (!all.length) return null;
+    const axis = all.find(({ key }) => key === params.cost) || all[0];
+    const select = h("select", { id: "cost", onchange: () => usbench.state.set({ cost: select.value }) }, all.map(({ key, title }) => h("option", { value: key }, title)));
+    select.value = axis.key;
+    return [h("div", { class: "field" }, h("label", { for: "cost" }, "Cost"), select), draw(table, chosen, axis),
+      h("p", { class: "muted small" }, "Line: rows that no other beats in both. Bars: 95 % intervals."), figures(table, axis)];
   }
 
-  return { build, front, available };
+  return { build, front, axes };
 })();

@@ -121,8 +121,8 @@ usbench.table = (() => {
   function pages(view, row) {
     const runs = (view.origins[row.id]?.runs || []).filter((run) => run.href);
     if (!runs.length) return h("td", { class: "pages" });
-    const label = runs.length > 1 ? `Pages of ${row.name}: ${runs.length} results` : `Page of ${row.name}, ${runs[0].label}`;
-    return h("td", { class: "pages" }, h("a", { href: runs[0].href, "aria-label": label }, runs.length > 1 ? `${runs[0].label} +${runs.length - 1}` : "open"));
+    const text = runs.length > 1 ? `${runs[0].label} +${runs.length - 1}` : "open";
+    return h("td", { class: "pages" }, h("a", { href: runs[0].href, "aria-label": `${text}: ${row.name}, ${runs[0].label}` }, text));
   }
 
   function line(view, row, place) {
