@@ -74,8 +74,10 @@ def render_index(content: PageContent, catalogue: JsonObject) -> bytes:
         styles=STYLES,
         scripts=SCRIPTS,
         inline_asset=inline_asset,
-        with_results=[card for card in cards if card.finding.has_results],
-        published=[card for card in cards if card.finding.kind == "published"],
+        with_results=[card for card in cards if card.finding.is_ours],
+        published=[
+            card for card in cards if card.finding.kind == "published" and not card.finding.is_ours
+        ],
         updated=content.updated,
         counts=count_content(content),
         glossary=legend.GLOSSARY,

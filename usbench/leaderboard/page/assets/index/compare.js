@@ -25,7 +25,7 @@ usbench.compare = (() => {
     }
     let drawn = "";
     return (now) => {
-      const signature = JSON.stringify([now.where, { ...now.params, case: null, order: null }]);
+      const signature = JSON.stringify([now.where, now.params.protocol, now.params.rows, now.params.cost]);
       if (signature === drawn) usbench.cases.refresh();
       else draw(root, data, now);
       drawn = signature;

@@ -90,9 +90,11 @@ usbench.compareOverlay = (() => {
     const id = `over-${count += 1}`;
     const kind = (shapes, ...kinds) => shapes.filter((shape) => kinds.includes(shape.kind));
     const guess = prediction || target;
-    return svg("svg", { class: prediction ? "over" : "over alone", viewBox: `0 0 ${size[1]} ${size[0]}`, "aria-hidden": "true" }, patterns(id, size[1]),
-      masks(id, kind(target, "area"), kind(guess, "area"), size), boxes(id, kind(target, "box"), kind(guess, "box")),
-      points(kind(target, "point", "line"), kind(guess, "point", "line"), size));
+    const parts = prediction
+      ? [patterns(id, size[1]), masks(id, kind(target, "area"), kind(guess, "area"), size)]
+      : kind(target, "area").map((shape) => svg("path", { class: "target line", d: outline(shape.at) }));
+    return svg("svg", { class: prediction ? "over" : "over alone", viewBox: `0 0 ${size[1]} ${size[0]}`, "aria-hidden": "true" }, parts,
+      boxes(id, kind(target, "box"), kind(guess, "box")), points(kind(target, "point", "line"), kind(guess, "point", "line"), size));
   }
 
   return { draw, match, iou };

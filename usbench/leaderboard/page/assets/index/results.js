@@ -105,7 +105,7 @@ usbench.results = (() => {
     const boxes = table.columns.filter((column) => column.kind !== "main").map((column) => {
       const box = h("input", { type: "checkbox", onchange: () => {
         shown[box.checked ? "add" : "delete"](column.key);
-        state.set({ cols: ["score", ...shown].join(",") }, true);
+        state.set({ cols: [...shown].join(",") }, true);
       } });
       box.checked = shown.has(column.key);
       return h("label", { class: "check", "data-tip": column.tip }, box, h("span", {}, column.title));

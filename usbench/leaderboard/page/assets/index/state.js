@@ -20,8 +20,7 @@ usbench.state = (() => {
   }
 
   function format({ view, where, params }) {
-    const stated = Object.entries(params).filter(([, value]) => value !== "" && value !== null && value !== undefined);
-    const query = new URLSearchParams(stated).toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
+    const query = new URLSearchParams(stated(params)).toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
     const path = [view, ...where.split("/").filter(Boolean).map(encodeURIComponent)].join("/");
     return `#${path}${query ? `?${query}` : ""}`;
   }
@@ -35,8 +34,10 @@ usbench.state = (() => {
 
   // Change some params of the view; null removes one. replace: the back button skips the state before, as while typing.
   function set(params, replace = false) {
-    move({ ...current, params: { ...current.params, ...params } }, replace);
+    move({ ...current, params: stated({ ...current.params, ...params }) }, replace);
   }
+
+  const stated = (params) => Object.fromEntries(Object.entries(params).filter(([, value]) => value));
 
   function start() {
     addEventListener("hashchange", () => {
@@ -49,7 +50,7 @@ usbench.state = (() => {
   return {
     format, parse, set, start,
     get current() { return current; },
-    go: (view, where = "", params = {}) => move({ view, where, params }, false),
+    go: (view, where = "", params = {}) => move({ view, where, params: stated(params) }, false),
     listen: (listener) => listeners.push(listener),
     list: (name) => (current.params[name] || "").split(",").filter(Boolean),
   };

@@ -39,7 +39,8 @@ usbench.tips = (() => {
       });
     }
     document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
-    addEventListener("scroll", hide, { passive: true, capture: true });
+    // The focus may scroll a table to a heading: its tip goes along.
+    addEventListener("scroll", () => { if (target) place(document.getElementById("tip")); }, { passive: true, capture: true });
   }
 
   // A small button that does nothing but show its tip.
