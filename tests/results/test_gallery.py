@@ -26,9 +26,10 @@ from usbench.results.gallery import cases as gallery_cases
 from usbench.results.gallery import make as gallery
 from usbench.results.gallery.file import encode, gallery_path, load_gallery
 from usbench.results.gallery.shapes import trace_outlines, vector_drawing
+from usbench.results.kept_predictions import load_kept
 from usbench.results.predictions import read_predictions
 from usbench.results.result import PredictionsFile
-from usbench.results.store import load_result
+from usbench.results.store import kept_path, load_result
 from usbench.runner.config import read_config
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Masks
 
@@ -408,6 +409,12 @@ def test_a_run_leaves_a_gallery_where_images_may_be_shown(run):
     logged = [line[2] for line in csv.reader((run / "runs" / result.run_id / "log.csv").open())]
     assert actual["curves"] == {"train/loss": [[1, float(logged[0])], [2, float(logged[1])]]}
     assert [case["place"] for case in actual["cases"]] == ["worst", "median", "best"]
+    assert load_kept(kept_path(path), result.predictions.sha256).thresholds == {}
+    for name in ("worst", "common"):
+        cases = [case["case"] for case in actual[name]]
+        assert len(cases) == len(set(cases)) == min(10, result.data.counts["test"])
+        assert all(len(base64.b64decode(case["jpeg"])) <= 8000 for case in actual[name])
+    assert actual["card"]["case"] in cases
     qualities = [case["quality"] for case in actual["cases"]]
     assert qualities == sorted(qualities) and qualities[0] < qualities[-1]
     for case in actual["cases"]:
