@@ -62,15 +62,32 @@ def test_classes_are_named_once_or_numbered():
     square = {"kind": "area", "at": [[4, 2, 8, 6, 4, 6]]}
     target = [{"class": 1, **square}, {"class": 1, **square}]
     prediction = [{"class": 0, "kind": "box", "at": [[1, 2, 5, 7]], "score": 0.876}]
-    names = [tuple(label) for label in place_labels(target, prediction, ["nerve", "vessel"])]
+    names = [tuple(label) for label in place_labels(target, prediction, ["nerve", "vessel"], 20)]
     assert names == [
         (1, "target", 4, 2, "vessel"),
         (0, "prediction", 1, 2, "nerve"),
         (0, "prediction", 1, 7, ".88"),
     ]
-    numbered = place_labels(target, [], ["a", "b", "c", "d", "e"])
+    numbered = place_labels(target, [], ["a", "b", "c", "d", "e"], 20)
     assert [label.text for label in numbered] == ["2"]
-    assert place_labels([{"class": 0, **square}], [], ["lesion"]) == []
+    assert place_labels([{"class": 0, **square}], [], ["lesion"], 20) == []
+
+
+def test_texts_of_one_outline_in_two_classes_stand_apart():
+    """A capsule and the cortex that it encloses: upper, then rightmost, lowest and leftmost."""
+    ring = {"kind": "area", "at": [[50, 10, 90, 50, 50, 90, 10, 50]]}
+    shapes = [{"class": n, **ring} for n in range(5)]
+    labels = place_labels(shapes, [], list("abcde"), 100)
+    assert [(label.x, label.y) for label in labels] == [
+        (50, 10),
+        (90, 50),
+        (50, 90),
+        (10, 50),
+        (50, 10),  # no place is left
+    ]
+    box = {"kind": "box", "at": [[10, 20, 30, 40]]}
+    labels = place_labels([{"class": n, **box} for n in range(2)], [], ["a", "b"], 100)
+    assert [(label.x, label.y) for label in labels] == [(10, 20), (30, 20)]
 
 
 def test_colours_tell_classes_apart_or_of_an_only_class_its_sides():
