@@ -40,7 +40,8 @@ class Firefox:
         self.errors: list[str] = []  # of the console, since the start
         self.send("session.new", capabilities={})
         self.send("session.subscribe", events=["log.entryAdded"])
-        self.context = self.send("browsingContext.getTree")["contexts"][0]["context"]
+        # The first window of a headless Firefox never has the focus; one that is opened has it.
+        self.context = self.send("browsingContext.create", type="window")["context"]
 
     def send(self, method: str, **params: Any) -> Any:
         """The result of a command; events that arrive before it are noted."""
@@ -58,7 +59,6 @@ class Firefox:
         """Show an address in a window of a size."""
         size = {"width": width, "height": height}
         self.send("browsingContext.setViewport", context=self.context, viewport=size)
-        self.send("browsingContext.activate", context=self.context)  # else no element gets the focus
         self.send("browsingContext.navigate", context=self.context, url=address, wait="complete")
 
     def evaluate(self, expression: str) -> Any:

@@ -14,7 +14,6 @@ from usbench.io.plain_text import escape_controls
 from usbench.results.gallery.file import Shape, Thumbnail
 from usbench.results.gallery.style import SIDES, Label, Side, class_colour, place_labels
 
-
 SMALLEST = 12  # px of the frame, the height of a text
 
 
@@ -44,7 +43,7 @@ def draw_svg(case: Thumbnail, classes: Sequence[str]) -> Markup:
             for shape in shapes
         )
         groups.append(Markup('<g class="{}">{}</g>').format(side, drawn))
-    texts = draw_labels(place_labels(target, prediction, classes), classes, (height, width))
+    texts = draw_labels(place_labels(target, prediction, classes, width), classes, (height, width))
     return Markup('<svg viewBox="0 0 {} {}" aria-hidden="true">{}{}</svg>').format(
         width, height, Markup().join(groups), texts
     )

@@ -10,8 +10,8 @@ from markupsafe import Markup
 
 from usbench.leaderboard.page.charts import draw_curve, draw_histogram
 from usbench.leaderboard.page.overlay import describe_case, draw_case
-from usbench.results.format import format_value, score_title
-from usbench.results.gallery.cases import display_quality
+from usbench.results.format import score_title
+from usbench.results.gallery.cases import describe_quality, display_quality, format_quality
 from usbench.results.gallery.file import Gallery, thumbnails_of
 from usbench.results.gallery.style import are_numbered, class_colour
 from usbench.types import Task
@@ -34,27 +34,12 @@ SHORT_QUALITY: Mapping[Task, str] = {
     "detect": "F1",
     "landmark": "mean error, px",
 }
-CASE_QUALITY: Mapping[Task, str] = {
-    "segment": "Dice {}",
-    "detect": "F1 {}",
-    "landmark": "mean error {} px",
-}
 
 
 def spread_of_cases(ranked: Ranked, by_class: ByClass, task: Task) -> dict[str, list[float]]:
     """All classes and each class → the qualities of its cases, ascending."""
     overall = sorted(display_quality(value, task) for _, value in ranked)
     return {ALL: overall, **{label: sorted(part.values()) for label, part in by_class.items()}}
-
-
-def format_quality(value: float | None, task: Task) -> str:
-    """A case's quality as the tables show it. value: as displayed."""
-    return format_value(value, "mre_px" if task == "landmark" else "dice")
-
-
-def describe_quality(quality: float, task: Task) -> str:
-    """A case's quality with its name."""
-    return CASE_QUALITY[task].format(format_quality(display_quality(quality, task), task))
 
 
 def draw_histograms(spread: Mapping[str, Sequence[float]], task: Task) -> dict[str, Markup]:

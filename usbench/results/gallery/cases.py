@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from usbench.results.format import format_value
 from usbench.results.store import Case
 from usbench.types import Task
 
@@ -17,10 +18,10 @@ COLUMNS: Mapping[Task, frozenset[str]] = {  # what a case is judged by
     "detect": frozenset({"case", "class", "truths", "score", "matches"}),
     "landmark": frozenset({"case", "class", "error_px"}),
 }
-SCORES: Mapping[Task, str] = {
-    "segment": "Dice",
-    "detect": "F1",
-    "landmark": "minus the mean error in px:",
+DESCRIPTIONS: Mapping[Task, str] = {  # of a case's quality
+    "segment": "Dice {}",
+    "detect": "F1 {}",
+    "landmark": "mean error {} px",
 }
 
 
@@ -154,6 +155,16 @@ def empty_cases(rows: Rows, task: Task) -> set[str]:
 def display_quality(quality: float, task: Task) -> float:
     """A quality as people read it: a landmark's is its error in px, without the minus."""
     return -quality + 0.0 if task == "landmark" else quality
+
+
+def format_quality(value: float | None, task: Task) -> str:
+    """A case's quality as people read it. value: as displayed."""
+    return format_value(value, "mre_px" if task == "landmark" else "dice")
+
+
+def describe_quality(quality: float, task: Task) -> str:
+    """A case's quality with its name."""
+    return DESCRIPTIONS[task].format(format_quality(display_quality(quality, task), task))
 
 
 def qualities_by_class(

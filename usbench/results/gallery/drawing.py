@@ -55,7 +55,8 @@ def draw_overlay(
             draw_shape(pen, shape, scale * SMOOTH, side, colour)
     picture = canvas.resize(size, Image.Resampling.BOX)
     pen, font = ImageDraw.Draw(picture), load_font(max(SMALLEST, size[0] // LETTER))
-    for label in place_labels(shapes["target"], shapes["prediction"], classes):
+    labels = place_labels(shapes["target"], shapes["prediction"], classes, image.shape[1])
+    for label in labels:
         colour = class_colour(label.label, label.side, len(classes))
         draw_text(pen, (label.x * scale, label.y * scale), label.text, colour, font, size)
     return picture

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw
 
 from usbench.datasets.check.contact_sheet import load_font, save_sheet
 from usbench.results.gallery.cases import (
-    SCORES,
     choose_cases,
+    describe_quality,
     empty_cases,
     parse_rows,
     rank_cases,
@@ -53,7 +53,7 @@ def draw_overlays(
         n = ids.index(case)
         sample = samples[n]
         picture = draw_overlay(sample.image, classes, sample.target, predictions[n], PANEL)
-        caption = f"{place}: {shorten(case)}", f"{SCORES[task]} {abs(quality):.2f}"
+        caption = f"{place}: {shorten(case)}", describe_quality(quality, task)
         pictures.append((caption, picture))
     path = predictions.folder / "overlays.png"
     lines = [title, f"images: {attribution}"] if attribution else [title]
@@ -112,10 +112,14 @@ def draw_key(classes: Sequence[str], sides: Sequence[Side], width: int) -> Image
     """What lines and colours mean, in as many rows as it takes."""
     font = load_font(TEXT)
     entries: list[tuple[str, Side, str]] = []  # text, side, colour
+    text: str
     if len(sides) > 1 or len(classes) == 1:
         for side in sides:
-            colour = class_colour(0, side, 1) if len(classes) == 1 else "#ffffff"
-            entries.append((side, side, colour))
+            text, colour = side, "#ffffff"
+            if len(classes) == 1:
+                text = f"{side}: {classes[0]}" if len(sides) > 1 else classes[0]
+                colour = class_colour(0, side, 1)
+            entries.append((text, side, colour))
     for n, name in enumerate(classes if len(classes) > 1 else ()):
         text = f"{n + 1} {name}" if are_numbered(classes) else name
         entries.append((text, sides[0], class_colour(n, sides[0], len(classes))))

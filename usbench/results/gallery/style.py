@@ -6,6 +6,7 @@ readers who can't, each class's name, or its number in the key, stands at its fi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -19,6 +20,7 @@ COLOURS = (
 )
 SINGLE = {"target": "#63e08a", "prediction": "#ff7fae"}  # of the only class
 DASH = (6, 4)  # px on the screen: a dash and the gap after it
+APART = 0.08  # of a picture's width: nearer texts would lie over each other
 MOST_NAMES, LONGEST_NAME = 4, 14  # more classes or longer names are numbered
 
 
@@ -49,20 +51,28 @@ def are_numbered(classes: Sequence[str]) -> bool:
 
 
 def place_labels(
-    target: Sequence[Shape], prediction: Sequence[Shape], classes: Sequence[str]
+    target: Sequence[Shape], prediction: Sequence[Shape], classes: Sequence[str], width: int
 ) -> list[Label]:
     """The texts of a picture: each class once, at its first target, else its first prediction.
 
     An only class needs none. A predicted box has its confidence.
+
+    Args:
+        target: the shapes of the target.
+        prediction: likewise.
+        classes: the names of all classes.
+        width: of the shapes' frame, which tells what is too near.
     """
     labels: dict[int, Label] = {}
     if len(classes) > 1:
         numbered = are_numbered(classes)
         for side, shapes in zip(SIDES, (target, prediction), strict=True):
             for shape in shapes:
-                n, place = shape["class"], top_of(shape)
-                text = str(n + 1) if numbered else classes[n]
-                labels.setdefault(n, Label(n, side, *place, text))
+                n = shape["class"]
+                if n not in labels:
+                    text = str(n + 1) if numbered else classes[n]
+                    place = free_place(shape, list(labels.values()), width * APART)
+                    labels[n] = Label(n, side, *place, text)
     confidences: list[Label] = []
     for shape in prediction:
         if "score" in shape:
@@ -72,13 +82,29 @@ def place_labels(
     return [*labels.values(), *confidences]
 
 
-def top_of(shape: Shape) -> tuple[float, float]:
-    """Where a shape's text stands: a box's upper left corner, else its topmost point."""
-    if shape["kind"] == "box":
-        return shape["at"][0][0], shape["at"][0][1]
+def free_place(shape: Shape, taken: Sequence[Label], distance: float) -> tuple[float, float]:
+    """A place for a shape's text that is far enough from others; its uppermost where none is."""
+    places = places_of(shape)
+    for x, y in places:
+        if all(math.hypot(x - other.x, y - other.y) >= distance for other in taken):
+            return x, y
+    return places[0]
+
+
+def places_of(shape: Shape) -> list[tuple[float, float]]:
+    """Where a shape's text may stand: at its uppermost, rightmost, lowest or leftmost point.
+
+    Of a box these are three of its corners.
+    """
     longest = max(shape["at"], key=len)
-    points = zip(longest[::2], longest[1::2], strict=True)
-    return min(points, key=lambda point: (point[1], point[0]))
+    points = list(zip(longest[::2], longest[1::2], strict=True))
+    if shape["kind"] == "box":
+        (x1, y1), (x2, y2) = points
+        return [(x1, y1), (x2, y1), (x2, y2)]
+    upper = min(points, key=lambda point: (point[1], point[0]))
+    right = max(points, key=lambda point: (point[0], -point[1]))
+    lower = max(points, key=lambda point: (point[1], point[0]))
+    return [upper, right, lower, min(points)]
 
 
 def format_score(score: float) -> str:
