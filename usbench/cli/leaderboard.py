@@ -72,7 +72,7 @@ def regenerate(options: Options) -> int:
     configs = read_configs(*folders)
     name = "leaderboard-phantom.json" if options.phantom else "leaderboard.json"
     with open_cache(options.runs / "cache" / name, write=not options.check) as cache:
-        rows, comparisons = build_ranked_rows(results, datasets, configs, options.results, cache)
+        rows, comparisons = compare_all(results, datasets, configs, options.results, cache)
     folder = options.results / PHANTOM if options.phantom else options.results
     files = {
         folder / "LEADERBOARD.md": to_markdown(rows, datasets, options.phantom).encode(),
@@ -123,6 +123,17 @@ def rescore_results(options: Options) -> None:
 
 
 def build_ranked_rows(
+    results: Sequence[Result],
+    datasets: Sequence[DatasetSummary],
+    configs: Configs,
+    folder: Path,
+    cache: Cache,
+) -> list[Row]:
+    """The rows with their ranks; see `compare_all`."""
+    return compare_all(results, datasets, configs, folder, cache)[0]
+
+
+def compare_all(
     results: Sequence[Result],
     datasets: Sequence[DatasetSummary],
     configs: Configs,

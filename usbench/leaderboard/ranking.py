@@ -209,9 +209,7 @@ def place_rows(
         for place in pair:
             scores[place] = test.scores[names[place]]
     order = order_places(range(len(rows)), scores, names, higher_is_better)
-    differences = [
-        difference_of(better, worse, tests) for better, worse in combinations(order, 2)
-    ]
+    differences = [difference_of(better, worse, tests) for better, worse in combinations(order, 2)]
     ranks = paired.rank_models(list(map(str, order)), differences, higher_is_better)
     best_two = differences[0]
     groups = next(iter(tests.values())).groups

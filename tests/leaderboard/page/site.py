@@ -155,7 +155,11 @@ def write_site(folder: Path) -> Path:
 
 def square(x, y, side):
     """An area as a gallery has it."""
-    return {"class": 0, "kind": "area", "at": [[x, y, x + side, y, x + side, y + side, x, y + side]]}
+    return {
+        "class": 0,
+        "kind": "area",
+        "at": [[x, y, x + side, y, x + side, y + side, x, y + side]],
+    }
 
 
 def make_cases():
@@ -164,7 +168,9 @@ def make_cases():
     Image.new("L", (64, 48), 90).save(buffer, "JPEG")
     jpeg = base64.b64encode(buffer.getvalue()).decode()
     target = {"shapes": [square(10, 10, 20)]}
-    cases = [{"case": name, "size": [48, 64], "jpeg": jpeg, "target": target} for name in ("i1", "i2")]
+    cases = [
+        {"case": name, "size": [48, 64], "jpeg": jpeg, "target": target} for name in ("i1", "i2")
+    ]
 
     def predict(*qualities):
         return [
@@ -174,5 +180,9 @@ def make_cases():
 
     deeplab = next(r["run_id"] for r in RESULTS if r["model"] == "deeplabv3")
     runs = {UNETS[0]: predict(0.7, 0.0), deeplab: predict(0.8, 0.8)}
-    return {"attribution": "a lab, CC BY 4.0", "classes": ["dura", "pia"], "cases": cases, "runs": runs}
-
+    return {
+        "attribution": "a lab, CC BY 4.0",
+        "classes": ["dura", "pia"],
+        "cases": cases,
+        "runs": runs,
+    }

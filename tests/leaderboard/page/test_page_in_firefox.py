@@ -49,7 +49,9 @@ def test_every_view_is_drawn_and_fits(page, site, width):
         go(page, address)
         assert page.evaluate("document.scrollingElement.scrollWidth - innerWidth") <= 0, address
     go(page, "results/spinal/segment")
-    ends = page.evaluate("[...document.querySelectorAll('.board td.interval')].map((one) => one.getBoundingClientRect().right)")
+    ends = page.evaluate(
+        "[...document.querySelectorAll('.board td.interval')].map((one) => one.getBoundingClientRect().right)"
+    )
     assert ends and (width > 640 or max(ends) <= width)
 
 
@@ -57,7 +59,9 @@ def test_by_keyboard_alone(page):
     def tab_to(label, most=60):
         for _ in range(most):
             page.press(TAB)
-            text = page.evaluate("(document.activeElement.ariaLabel || document.activeElement.innerText || '').trim()")
+            text = page.evaluate(
+                "(document.activeElement.ariaLabel || document.activeElement.innerText || '').trim()"
+            )
             if text.startswith(label):
                 return
         raise AssertionError(f"no {label} within {most} steps")
@@ -81,7 +85,9 @@ def test_by_keyboard_alone(page):
 def test_cases_are_loaded_and_compared(page):
     page.evaluate(f"(location.hash = 'compare/spinal/segment?rows={UNETS[0]}')")
     page.wait_for("document.querySelectorAll('.case .frame').length === 2")
-    assert page.evaluate("document.querySelectorAll('.case path[mask]').length") == 2  # missed and extra
+    assert (
+        page.evaluate("document.querySelectorAll('.case path[mask]').length") == 2
+    )  # missed and extra
     go(page, "compare/spinal/segment")
     page.wait_for("document.querySelectorAll('.case .frame').length === 3")
 

@@ -67,10 +67,15 @@ def test_each_known_protocol_has_a_table_with_the_rows_of_unknown_ones(task):
 def test_published_rows_alone_have_a_table():
     dataset = replace(SPINAL, published=(paper(protocol="unknown", split="another"),))
     all_rows = rows([], [dataset])
-    tables = view.list_tables(all_rows, view.replace(view.Site({}, {}, {}), names=view.name_rows(all_rows)))
+    tables = view.list_tables(
+        all_rows, view.replace(view.Site({}, {}, {}), names=view.name_rows(all_rows))
+    )
     (table,) = tables
     assert table["id"] == "unknown" and not table["comparisons"]
-    assert [badge["text"] for badge in table["rows"][0]["badges"]] == ["protocol unknown", "other images"]
+    assert [badge["text"] for badge in table["rows"][0]["badges"]] == [
+        "protocol unknown",
+        "other images",
+    ]
 
 
 def test_a_row_has_its_figures_seeds_classes_and_cost(task):
@@ -212,7 +217,10 @@ def test_sources_and_titles_are_short():
     assert short_source("Kumar 2025, doi 10.1038/x") == "Kumar 2025"
     assert short_source("https://github.com/a/b/blob/main/README.md") == "a/b"
     assert short_source("szuboy/FOCUS-dataset@e3f0888b README.md") == "szuboy/FOCUS-dataset"
-    assert short_title("Nerves and vessels for anaesthesia (usgra-seg)", "usgra") == "Nerves and vessels"
+    assert (
+        short_title("Nerves and vessels for anaesthesia (usgra-seg)", "usgra")
+        == "Nerves and vessels"
+    )
     assert short_title("", "usgra") == "usgra"
 
 
@@ -236,4 +244,6 @@ def test_the_catalogue_lists_what_is_runnable_first_and_tells_all_on_demand():
 def test_a_dataset_s_bibtex_goes_with_it():
     datasets = [DatasetSummary("spinal", bibtex="@article{kumar}\n"), DATASETS[1]]
     data = view.page_data(make_content(RESULTS, datasets))
-    assert {task["dataset"]: task["bibtex"] for task in data["tasks"]}["spinal"] == "@article{kumar}\n"
+    assert {task["dataset"]: task["bibtex"] for task in data["tasks"]}[
+        "spinal"
+    ] == "@article{kumar}\n"

@@ -25,21 +25,27 @@ from usbench.results.format import TASK_TITLES
 STYLES = ("page.css", "overlay.css", "index/index.css", "index/table.css", "index/compare.css")
 SCRIPTS = (
     "page.js",
+    "index/elements.js",
     "index/state.js",
     "index/tips.js",
     "index/menus.js",
     "index/scale.js",
     "index/rows.js",
     "index/csv.js",
+    "index/table_rows.js",
     "index/table.js",
     "index/dialog.js",
+    "index/below.js",
+    "index/controls.js",
     "index/results.js",
     "index/forest.js",
     "index/cost.js",
     "index/overlay.js",
     "index/cases.js",
     "index/compare.js",
+    "index/cards.js",
     "index/catalogue.js",
+    "index/finder.js",
     "index/index.js",
 )
 CATALOGUE = "assets/catalogue.js"
@@ -114,4 +120,3 @@ def count_content(content: PageContent) -> dict[str, int]:
         "results": len({run_id for row in ours for run_id in row.run_ids}),
         "published": sum(row.origin == "published" for row in done),
     }
-

@@ -144,7 +144,9 @@ def fact_columns(rows: Sequence[Row], main: str) -> list[PageColumn]:
         fact_column("timed on", lambda row: row.cost.on if row.cost and row.reporting else ""),
         fact_column("training h", texts.format_hours, texts.shown_hours),
         fact_column("seeds", texts.format_seeds, lambda row: len(row.seeds) or None),
-        fact_column("groups", texts.format_groups, lambda row: row.score.groups if row.score else None),
+        fact_column(
+            "groups", texts.format_groups, lambda row: row.score.groups if row.score else None
+        ),
         fact_column(
             "target score",
             lambda row: "" if row.target_score is None else format_value(row.target_score, main),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypedDict, cast
 
 from usbench.io.files import JsonObject
 from usbench.io.numbers import format_count
@@ -26,7 +26,7 @@ from usbench.leaderboard.page.table_columns import PageColumn, page_columns
 from usbench.leaderboard.ranking import Comparison
 from usbench.leaderboard.rows import Row, RowScore
 from usbench.metrics.pairs import PROTOCOLS
-from usbench.results.format import score_title
+from usbench.results.format import format_value, score_title
 
 UNKNOWN = "unknown"  # name of the protocol of scores whose evaluator wasn't read
 Numbers = list[float | None]
@@ -204,7 +204,7 @@ def row_data(
     }
     always = ("id", "origin", "name", "texts", "numbers")
     kept = {name: value for name, value in data.items() if value or name in always}
-    return RowData(**kept)  # type: ignore[typeddict-item]
+    return cast(RowData, kept)
 
 
 def drawing_data(row: Row, classes: Sequence[str], main: str) -> JsonObject:
@@ -230,7 +230,7 @@ def clean_data(score: RowScore | None, main: str) -> JsonObject:
     """A score without leaking images; {} where there is none."""
     if score is None or score.value is None:
         return {}
-    return {"text": texts.format_value(score.value, main), "interval": interval_data(score)}
+    return {"text": format_value(score.value, main), "interval": interval_data(score)}
 
 
 def interval_data(score: RowScore) -> Numbers:

@@ -5,7 +5,7 @@ Texts are those of the Markdown; numbers go along for sorting and drawing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TypedDict
@@ -151,7 +151,8 @@ def task_data(
         "origins": list_origins(done, site),
         "failed": list_failed(rows),
         "cases": name in cases,
-        "run": finding.command or f"python -m usbench dataset={dataset.name} source=real model=NAME",
+        "run": finding.command
+        or f"python -m usbench dataset={dataset.name} source=real model=NAME",
         "score": other_command("external", dataset.name, task, "NAME"),
     }
 

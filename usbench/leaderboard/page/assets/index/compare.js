@@ -7,14 +7,15 @@ usbench.compare = (() => {
   const { h, state, rows } = usbench;
   const MOST = 6; // models; more make drawings that nobody can read
   const FIRST = 3; // models compared when none is ticked
+  const NO_PICTURES =
+    "No pictures: the dataset's licence doesn't allow to show its images, or no result has any.";
 
   // The ticked rows, else the best of the table.
   function choose(table, params) {
-    const ids = (params.rows || "").split(",").filter(Boolean);
-    const ticked = ids.map((id) => table.rows.find((row) => row.id === id)).filter(Boolean);
+    const find = (ids) => ids.map((id) => table.rows.find((row) => row.id === id)).filter(Boolean);
+    const ticked = find((params.rows || "").split(","));
     if (ticked.length) return ticked.slice(0, MOST);
-    const ranked = table.comparisons.flatMap((comparison) => comparison.rows).slice(0, FIRST);
-    const best = ranked.map((id) => table.rows.find((row) => row.id === id)).filter(Boolean);
+    const best = find(table.comparisons.flatMap((comparison) => comparison.rows).slice(0, FIRST));
     return best.length > 1 ? best : table.rows.filter((row) => row.interval).slice(0, FIRST);
   }
 
@@ -25,7 +26,8 @@ usbench.compare = (() => {
     }
     let drawn = "";
     return (now) => {
-      const signature = JSON.stringify([now.where, now.params.protocol, now.params.rows, now.params.cost]);
+      const { protocol, rows: ids, cost } = now.params;
+      const signature = JSON.stringify([now.where, protocol, ids, cost]);
       if (signature === drawn) usbench.cases.refresh();
       else draw(root, data, now);
       drawn = signature;
@@ -35,47 +37,101 @@ usbench.compare = (() => {
   function draw(root, data, { where, params }) {
     const task = rows.findTask(data, where);
     const table = rows.findTable(task, params);
-    const focused = root.contains(document.activeElement) ? document.activeElement.id || document.activeElement.dataset.focus : null;
+    const { id, dataset } = root.contains(document.activeElement)
+      ? document.activeElement
+      : { dataset: {} };
+    const focused = id ? `#${id}` : dataset.focus && `[data-focus="${dataset.focus}"]`;
     if (!table) {
       root.replaceChildren(head(data, task), h("p", {}, "No finished result yet."));
       return;
     }
     const chosen = choose(table, params);
-    root.replaceChildren(head(data, task), chips(task, table, chosen), ...sections(task, table, chosen, params));
-    if (focused) (document.getElementById(focused) || root.querySelector(`[data-focus="${CSS.escape(focused)}"]`) || root.querySelector("select"))?.focus();
+    root.replaceChildren(
+      head(data, task),
+      models(task, table, chosen),
+      ...sections(task, table, chosen, params),
+    );
+    if (focused) (root.querySelector(focused) || root.querySelector("select")).focus();
   }
 
   function head(data, task) {
-    const select = h("select", { id: "compare-task", onchange: () => state.go("compare", select.value) },
-      data.tasks.map((each) => h("option", { value: each.id }, `${each.name} · ${each.task}`)));
-    select.value = task.id;
-    return h("div", { class: "title" }, h("h2", {}, task.title, " ", h("span", { class: "task" }, task.task)), h("label", { for: "compare-task" }, "Dataset"), select);
+    const options = data.tasks.map((each) => [each.id, `${each.name} · ${each.task}`]);
+    const select = usbench.select("compare-task", options, task.id, (id) =>
+      state.go("compare", id),
+    );
+    const name = h("h2", {}, task.name, " ", h("span", { class: "task" }, task.task));
+    return h(
+      "div",
+      { class: "title" },
+      name,
+      h("label", { for: "compare-task" }, "Dataset"),
+      select,
+    );
   }
+
+  // ---- the chosen models
 
   const setRows = (chosen) => state.set({ rows: chosen.map((row) => row.id).join(",") });
 
-  function chips(task, table, chosen) {
-    const chip = (row, n) => h("li", {}, h("span", { class: "letter" }, usbench.letter(n)), ` ${row.name} `, h("span", { class: "muted small" }, row.sub || ""),
-      chosen.length > 1 ? h("button", { type: "button", class: "plain", "data-focus": "add", "aria-label": `Leave out ${row.name}`, onclick: () => setRows(chosen.filter((each) => each !== row)) }, "×") : null);
-    const others = table.rows.filter((row) => !chosen.includes(row));
-    const add = h("select", { id: "add-model", onchange: () => setRows([...chosen, table.rows.find((row) => row.id === add.value)]) },
-      h("option", { value: "" }, "Add a model …"), others.map((row) => h("option", { value: row.id }, row.sub ? `${row.name} (${row.sub})` : row.name)));
-    const link = state.format({ view: "results", where: task.id, params: { protocol: state.current.params.protocol, rows: chosen.map((row) => row.id).join(",") } });
-    return h("div", { class: "chosen" }, h("ul", { class: "chips" }, chosen.map(chip)),
-      others.length && chosen.length < MOST ? [h("label", { class: "unseen", for: "add-model" }, "Add a model"), add] : null,
-      h("p", { class: "muted small" }, `Scored by ${table.label}${table.summary ? `: ${table.summary}` : ""}. `, h("a", { href: link }, "Back to the table")));
+  function models(task, table, chosen) {
+    const chips = chosen.map((row, n) => chip(row, n, chosen));
+    const params = {
+      protocol: state.current.params.protocol,
+      rows: chosen.map((row) => row.id).join(","),
+    };
+    const back = h(
+      "a",
+      { href: state.format({ view: "results", where: task.id, params }) },
+      "Back to the table",
+    );
+    const scored = `Scored by ${table.label}${table.summary ? `: ${table.summary}` : ""}. `;
+    return h(
+      "div",
+      { class: "chosen" },
+      h("ul", { class: "chips" }, chips),
+      adder(table, chosen),
+      usbench.small(scored, back),
+    );
   }
 
+  function chip(row, n, chosen) {
+    const remove = usbench.button("×", () => setRows(chosen.filter((each) => each !== row)), {
+      class: "plain",
+      "data-focus": "chip",
+      "aria-label": `Leave out ${row.name}`,
+    });
+    const letter = h("span", { class: "letter" }, usbench.letter(n));
+    const sub = h("span", { class: "muted small" }, row.sub || "");
+    return h("li", {}, letter, ` ${row.name} `, sub, chosen.length > 1 ? remove : null);
+  }
+
+  function adder(table, chosen) {
+    const others = table.rows.filter((row) => !chosen.includes(row));
+    if (!others.length || chosen.length >= MOST) return null;
+    const options = others.map((row) => [row.id, row.sub ? `${row.name} (${row.sub})` : row.name]);
+    const add = (id) => setRows([...chosen, table.rows.find((row) => row.id === id)]);
+    const select = usbench.select("add-model", [["", "Add a model …"], ...options], "", add);
+    return [h("label", { class: "unseen", for: "add-model" }, "Add a model"), select];
+  }
+
+  // ---- what is compared
+
   function sections(task, table, chosen, params) {
-    const section = (title, content) => (content ? h("section", { class: "card" }, h("h3", {}, title), content) : null);
-    const cases = task.cases ? h("div", { class: "case-view" }, h("p", { class: "muted" }, "Loading …")) : h("p", { class: "muted" }, "No pictures: the dataset's licence doesn't allow to show its images, or no result has any.");
+    const cases = h(
+      "div",
+      { class: "case-view" },
+      h("p", { class: "muted" }, task.cases ? "Loading …" : NO_PICTURES),
+    );
     if (task.cases) queueMicrotask(() => usbench.cases.fill(cases, task, table, chosen));
-    return [
-      section(`Differences in ${table.score}`, usbench.forest.differences(table, chosen)),
-      section("The same image, all models", cases),
-      section(`${table.score} of each class`, usbench.forest.classes(table, chosen)),
-      section(`${table.score} against cost`, usbench.cost.build(table, chosen, params)),
-    ].filter(Boolean);
+    const parts = {
+      [`Differences in ${table.score}`]: usbench.forest.differences(table, chosen),
+      "The same image, all models": cases,
+      [`${table.score} of each class`]: usbench.forest.classes(table, chosen),
+      [`${table.score} against cost`]: usbench.cost.build(table, chosen, params),
+    };
+    return Object.entries(parts)
+      .filter(([, content]) => content)
+      .map(([title, content]) => h("section", { class: "card" }, h("h3", {}, title), content));
   }
 
   return { build, choose };

@@ -2,96 +2,82 @@
 "use strict";
 
 (() => {
-  const { h, state } = usbench;
+  const { state } = usbench;
   const data = JSON.parse(document.getElementById("data").textContent);
-  const BUILDERS = { results: usbench.results.build, compare: usbench.compare.build, datasets: usbench.catalogue.build };
+  const BUILDERS = {
+    results: usbench.results.build,
+    compare: usbench.compare.build,
+    datasets: usbench.catalogue.build,
+  };
   const updates = {};
+
+  const taskOf = ({ where }) => (data.tasks.length ? usbench.rows.findTask(data, where) : null);
+
+  const setCurrent = (link, value) =>
+    value ? link.setAttribute("aria-current", value) : link.removeAttribute("aria-current");
 
   function show(now) {
     for (const link of document.querySelectorAll(".tabs a")) {
-      if (link.dataset.view === now.view) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
+      setCurrent(link, link.dataset.view === now.view && "page");
     }
-    for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== `view-${now.view}`;
+    for (const section of document.querySelectorAll("main > section")) {
+      section.hidden = section.id !== `view-${now.view}`;
+    }
+    const address = now.view === "results" ? `#results/${taskOf(now)?.id}` : "";
+    for (const link of document.querySelectorAll(".finding a")) {
+      setCurrent(link, link.getAttribute("href") === address && "true");
+    }
     usbench.tips.hide();
   }
 
-  // Draw the view of a state. A link to a table brings it into sight.
+  // Draw the view of a state.
   function draw(now, before) {
     show(now);
     const build = BUILDERS[now.view];
-    if (build) (updates[now.view] ||= build(document.getElementById(`${now.view}-body`), data))(now, before);
-    const isMove = before && (now.view !== before.view || now.where !== before.where);
-    if (isMove && now.view === "method" && now.where) document.getElementById(`method-${now.where}`)?.scrollIntoView();
-    else if (isMove && now.view === "results" && now.where && before.view === "results") document.getElementById("results-body").scrollIntoView();
-    else if (isMove && now.view !== before.view) scrollTo(0, 0);
-    markCards(now);
+    if (build) {
+      updates[now.view] ||= build(document.getElementById(`${now.view}-body`), data);
+      updates[now.view](now);
+    }
+    if (now.view !== before.view || now.where !== before.where) scroll(now, before);
   }
 
-  function markCards(now) {
-    const task = data.tasks.length ? usbench.rows.findTask(data, now.where) : null;
-    for (const link of document.querySelectorAll(".finding a")) {
-      if (now.view === "results" && task && link.getAttribute("href") === `#results/${task.id}`) link.setAttribute("aria-current", "true");
-      else link.removeAttribute("aria-current");
-    }
+  // A link brings what it leads to into sight: a part of the method, another table, the top of
+  // another view.
+  function scroll(now, before) {
+    const part =
+      now.view === "method" && now.where && document.getElementById(`method-${now.where}`);
+    const table =
+      now.view === "results" &&
+      before.view === "results" &&
+      document.getElementById("results-body");
+    if (part || (table && now.where)) (part || table).scrollIntoView();
+    else if (now.view !== before.view) scrollTo(0, 0);
   }
 
-  // ---- find a model or dataset
-
-  function targets() {
-    const found = new Map();
-    for (const task of data.tasks) {
-      found.set(`${task.name} · ${task.task}`, () => state.go("results", task.id));
-      found.set(`${task.dataset}/${task.task}`, () => state.go("results", task.id));
-    }
-    for (const task of data.tasks) {
-      for (const row of task.tables[0]?.rows.slice(0, 50) || []) {
-        const name = `${row.name} on ${task.name} · ${task.task}`;
-        if (!found.has(name) && found.size < 1000) found.set(name, () => state.go("results", task.id, { q: row.name }));
-      }
-    }
-    return found;
-  }
-
-  function finder() {
-    const input = document.getElementById("find");
-    let found = null;
-    input.addEventListener("focus", () => {
-      if (found) return;
-      found = targets();
-      document.getElementById("found").append(...[...found.keys()].map((value) => h("option", { value })));
-    });
-    function go(exact) {
-      const typed = input.value.trim().toLowerCase();
-      const name = typed && [...found.keys()].find((key) => (exact ? key.toLowerCase() === typed : key.toLowerCase().includes(typed)));
-      if (!name) {
-        if (!exact && typed) usbench.say(`Nothing is called ${input.value}`);
-        return;
-      }
-      input.value = "";
-      found.get(name)();
-      usbench.say(name);
-    }
-    input.addEventListener("input", () => go(true)); // a suggestion was chosen
-    input.form.addEventListener("submit", (event) => { event.preventDefault(); go(false); });
-  }
-
-  // ---- paper shows what is folded on the screen
-
-  function printing() {
+  // Paper shows what is folded on the screen.
+  function unfoldForPrinting() {
     let opened = [];
     addEventListener("beforeprint", () => {
+      usbench.table.complete();
       opened = [...document.querySelectorAll("details:not([open])")];
       for (const details of opened) details.open = true;
     });
-    addEventListener("afterprint", () => { for (const details of opened) details.open = false; });
+    addEventListener("afterprint", () => {
+      for (const details of opened) details.open = false;
+    });
   }
 
-  const findTask = () => (data.tasks.length && ["results", "compare"].includes(state.current.view) ? usbench.rows.findTask(data, state.current.where) : null);
-  document.getElementById("menus").append(...usbench.pageMenus(data, findTask));
+  // The address is the state, so skipping to the content must not change it.
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    document.getElementById("main").focus();
+  });
+  const isOfTask = () => ["results", "compare"].includes(state.current.view);
+  const menus = usbench.pageMenus(data, () => (isOfTask() ? taskOf(state.current) : null));
+  document.getElementById("menus").append(...menus);
   usbench.tips.start();
+  usbench.startFinder(data);
   state.listen(draw);
-  finder();
-  printing();
+  unfoldForPrinting();
   state.start();
 })();

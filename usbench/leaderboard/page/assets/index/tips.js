@@ -1,4 +1,5 @@
-// What a heading or mark means: elements with data-tip show it while they have the focus or the pointer; Escape hides it.
+// What a heading or mark means: elements with data-tip show it while they have the focus or the
+// pointer; Escape hides it.
 "use strict";
 
 usbench.tips = (() => {
@@ -38,16 +39,30 @@ usbench.tips = (() => {
         else if (kind === "focusin" || !target?.matches(":focus")) hide();
       });
     }
-    document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") hide();
+    });
     // The focus may scroll a table to a heading: its tip goes along.
-    addEventListener("scroll", () => { if (target) place(document.getElementById("tip")); }, { passive: true, capture: true });
+    addEventListener(
+      "scroll",
+      () => {
+        if (target) place(document.getElementById("tip"));
+      },
+      { passive: true, capture: true },
+    );
   }
 
   // A small button that does nothing but show its tip.
-  const help = (tip, label) => usbench.h("button", { type: "button", class: "help", "data-tip": tip, "aria-label": label }, "?");
+  const help = (tip, label) =>
+    usbench.h(
+      "button",
+      { type: "button", class: "help", "data-tip": tip, "aria-label": label },
+      "?",
+    );
 
   // A heading that isn't sorted by, as a button for its tip alone.
-  const term = (text, tip) => usbench.h("button", { type: "button", class: "sort", "data-tip": tip }, text);
+  const term = (text, tip) =>
+    usbench.h("button", { type: "button", class: "sort", "data-tip": tip }, text);
 
   return { start, hide, help, term };
 })();
