@@ -164,13 +164,13 @@ def render_stale(
     files = {folder / PAGE: index.render_index(rows, datasets, catalogue.view(), links, known)}
     for name, content in result.shared_assets().items():
         files[folder / "assets" / name] = content
-    files |= compare_cases.case_scripts(folder, results)
     with open_cache(options.runs / "cache" / "pages.json", write=not options.check) as cache:
         standings = standing.find_standings(rows, datasets, results)
         files |= result.render_stale_pages(folder, results, known, standings, cache)
-    current = {*files, *map(folder.joinpath, links.values())}
+        stale, scripts = compare_cases.render_stale_scripts(folder, results, cache)
+    current = {*map(folder.joinpath, links.values()), *scripts}
     written = {*folder.glob("*/*/*.html"), *folder.glob(f"*/*/{compare_cases.FILE}")}
-    return files, sorted(written - current)
+    return files | stale, sorted(written - current)
 
 
 def check_files(differing: Sequence[Path], folder: Path) -> int:
