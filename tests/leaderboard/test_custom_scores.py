@@ -12,7 +12,8 @@ from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.columns import class_tables, score_columns
 from usbench.leaderboard.csv_file import to_csv
 from usbench.leaderboard.markdown import to_markdown
-from usbench.leaderboard.page.view import page_data
+from usbench.leaderboard.page import view
+from usbench.leaderboard.page.table_view import Site, name_rows
 from usbench.results.result import Result
 
 
@@ -77,13 +78,14 @@ def test_the_csv_has_its_direction():
 
 
 def test_the_page_has_it_and_its_classes():
-    (task,) = page_data(make_rows(False), [], {}, {})["tasks"]
-    (table,) = task["tables"]
+    rows = make_rows(False)
+    (table,) = view.list_tables(rows, Site({}, {}, {}, name_rows(rows)))
     kinds = {column["title"]: column["kind"] for column in table["columns"]}
-    assert kinds["area ↓"] == kinds["odd"] == "custom" and kinds["Dice"] == "main"
-    part = {"title": "area ↓", "higher_is_better": False, "classes": ["dura", "pia"]}
-    assert table["custom"] == {"area": part}
-    assert [text[0] for text in table["rows"][0]["custom"]["area"]] == [0.25, 0.75]
+    assert kinds["area ↓"] == kinds["odd"] == "score" and kinds["Dice ↑"] == "main"
+    assert kinds["area: dura"] == kinds["area: pia"] == "class" and "odd: dura" not in kinds
+    places = [place for place, kind in enumerate(kinds.values()) if kind == "class"]
+    numbers = [table["rows"][0]["numbers"][place] for place in places]
+    assert numbers[-2:] == [0.25, 0.75]
 
 
 def test_folds_have_the_mean_of_a_custom_score():

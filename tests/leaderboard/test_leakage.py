@@ -101,8 +101,8 @@ def test_columns_say_which_images_are_left_out():
         "3 ≥ .90, 4 ≥ .85."
     ) in text
     assert "leakage: at least 2 images" in text and "no leakage" not in text
-    (task,) = view.page_data(all_rows, datasets, {}, {})["tasks"]
-    notes = [note["text"] for note in task["tables"][0]["notes"]]
+    (dataset,) = datasets
+    notes = [note["text"] for note in view.list_notes(all_rows, dataset, "segment")]
     assert any("3 ≥ .90, 4 ≥ .85" in note for note in notes)
     assert ",dice:r<0.85,0.63," in to_csv(all_rows)
 

@@ -485,7 +485,10 @@ def test_the_script_says_what_is_missing(run, tmp_path, capsys):
         assert not gallery_path(path).exists()
         return capsys.readouterr().err
 
-    assert "name its folder with --runs" in refused(1, run_id, "--runs", str(tmp_path / "none"))
+    nowhere = ("--runs", str(tmp_path / "none"))
+    assert "folder of releases with --data" in refused(1, run_id, *nowhere)  # predictions are kept
+    kept_path(path).unlink()
+    assert "name its folder with --runs" in refused(1, run_id, *nowhere)
     assert "none/shown: " in refused(
         1, run_id, "--runs", str(runs), "--data", str(tmp_path / "none")
     )

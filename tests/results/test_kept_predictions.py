@@ -177,10 +177,13 @@ def test_a_folder_of_results_is_completed_and_others_are_left(compose, tmp_path,
     config, path = finished(compose, tmp_path, "segment", "labels")
     plain = replace(load_result(path), model="prior", run_id="ab" * 6, predictions=None)
     other = save_result(config.results, plain, load_cases(path))
+    gone = replace(load_result(path), seed=5, run_id="cd" * 6)
+    save_result(config.results, gone, load_cases(path))
     assert gallery.main(["discs/segment", *places(config)]) == 0
     told = capsys.readouterr()
     assert kept_path(path).is_file() and not kept_path(other).is_file()
-    assert "abababababab: left as it is: expected stored predictions" in told.err
+    assert "runs/cdcdcdcdcdcd: no run of this result found" in told.err
+    assert "left as it is: abababababab: expected stored predictions" in told.err
 
 
 def test_kept_predictions_are_scored_as_an_external_row(compose, tmp_path, capsys):

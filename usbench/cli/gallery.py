@@ -14,7 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from usbench.cli.options import DATA_HELP, Options, make_parser, run_verb, write_json
-from usbench.errors import ConfigError
+from usbench.errors import ConfigError, UsbenchError
 from usbench.evaluate.stored_run import StoredRun, open_stored_run
 from usbench.io.console import say, track, warn
 from usbench.io.files import JsonObject, write_atomically
@@ -27,25 +27,37 @@ from usbench.results.selection import select_results
 
 
 def complete(options: Options) -> None:
-    """Find every run first, then write."""
+    """Find every run first, then write; of several results those that lack something are left."""
     runs: dict[Path, tuple[Result, StoredRun]] = {}
-    reasons = {}
+    obstacles: list[UsbenchError] = []
     for path in select_results(options.result, options.results):
         result = store.load_result(path)
-        if reason := why_not_kept(result):  # it has no pictures either
-            reasons[result.run_id] = f"{reason}; such a result has no gallery"
-        else:
-            runs[path] = (result, open_stored_run(result, path, options.runs, options.data))
+        try:
+            runs[path] = (result, open_run(result, path, options))
+        except UsbenchError as error:
+            obstacles.append(error)
     if not runs:
-        raise ConfigError("; ".join(f"{run_id}: {why}" for run_id, why in reasons.items()))
-    for run_id, why in reasons.items():
-        warn(f"{run_id}: left as it is: {why}")
+        raise obstacles[0]
+    for obstacle in obstacles:
+        warn(f"left as it is: {obstacle}")
     described = {}
     for path, (result, run) in track(list(runs.items()), "drawing"):
         described[result.run_id] = keep_predictions(path, run)
         if why_no_gallery(result) is None:
             described[result.run_id] |= draw_gallery(path, result, run)
     write_json(options.json, described)
+
+
+def open_run(result: Result, path: Path, options: Options) -> StoredRun:
+    """The run of a result that may keep predictions, and so perhaps pictures.
+
+    Raises:
+        ConfigError: it may not.
+        RunError, DataError: as `open_stored_run`.
+    """
+    if reason := why_not_kept(result):
+        raise ConfigError(f"{result.run_id}: {reason}; such a result has no gallery")
+    return open_stored_run(result, path, options.runs, options.data)
 
 
 def keep_predictions(path: Path, run: StoredRun) -> JsonObject:

@@ -171,21 +171,18 @@ def render_stale(
 
     folder = options.results
     known = find_commands(results, configs, read_configs(conf_dir()))
-    links = result.page_links(results)
-    cases = compare_cases.case_scripts(folder, results)
-    cards = catalogue.view()
-    shown = content.collect_content(rows, comparisons, datasets, results, known, cases, folder)
-    files = {
-        folder / PAGE: index.render_index(shown, cards),
-        folder / index.CATALOGUE: index.render_catalogue(cards),
-        **cases,
-    }
-    for name, asset in result.shared_assets().items():
-        files[folder / "assets" / name] = asset
     with open_cache(options.runs / "cache" / "pages.json", write=not options.check) as cache:
         standings = standing.find_standings(rows, datasets, results)
-        files |= result.render_stale_pages(folder, results, known, standings, cache)
-    current = {*files, *map(folder.joinpath, links.values())}
+        files = result.render_stale_pages(folder, results, known, standings, cache)
+        stale, scripts = compare_cases.render_stale_scripts(folder, results, cache)
+    files |= stale
+    for name, asset in result.shared_assets().items():
+        files[folder / "assets" / name] = asset
+    cards = catalogue.view()
+    shown = content.collect_content(rows, comparisons, datasets, results, known, scripts, folder)
+    files[folder / PAGE] = index.render_index(shown, cards)
+    files[folder / index.CATALOGUE] = index.render_catalogue(cards)
+    current = {*map(folder.joinpath, result.page_links(results).values()), *scripts}
     written = {*folder.glob("*/*/*.html"), *folder.glob(f"*/*/{compare_cases.FILE}")}
     return files, sorted(written - current)
 

@@ -12,7 +12,8 @@ The last is scored on a dataset's test split and enters the leaderboard as an ex
 dataset of your own needs --config-dir DIR. Masks are index PNGs of one stem, 0 = background; of one
 class, masks of 0 and 255 or of one bit are read too. --values says which value stands for which
 class. An image without a prediction is scored as one in which
-nothing was predicted, and counted; --strict refuses it. --group says which images belong together
+nothing was predicted, and counted; --strict refuses it. With --dataset, --predictions also takes
+what a result keeps beside it (NAME.predictions.json.gz), or the folder of its run. --group says which images belong together
 (its first group in the name): intervals resample those.
 """
 

@@ -53,9 +53,10 @@ def rescore(result: Result, path: Path, runs: Path) -> tuple[Result, Cases]:
 
 
 def with_earlier_calibration(scores: Scores, earlier: ProtocolScores) -> Scores:
-    """The scores with the calibration error of a result whose probabilities are gone."""
+    """The scores with the calibration error of masks whose probabilities are gone."""
     protocol = scores.protocol
-    if "ece" not in earlier.scores or protocol.name != earlier.name:
+    is_lost = "ece" in earlier.scores and "ece" not in protocol.scores
+    if not is_lost or protocol.name != earlier.name:
         return scores
     per_class = {
         label: {**figures, "ece": earlier.per_class[label]["ece"]}

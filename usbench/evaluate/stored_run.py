@@ -91,6 +91,9 @@ def config_of_result(result: Result, runs: Path, data: Path | None) -> RunConfig
         result: of a run of ours, or external.
         runs: the folder of runs.
         data: the folder of releases; None: USBENCH_DATA, else ./data.
+
+    Raises:
+        DataError: the release isn't there.
     """
     unstated = {  # by external predictions, which no run made
         "task": result.task,
@@ -104,6 +107,11 @@ def config_of_result(result: Result, runs: Path, data: Path | None) -> RunConfig
         **{"root": "", "results": "", "runs": runs.absolute(), "tracking": "none", "debug": False},
     )
     root = source.release_folder(config.dataset, None if data is None else str(data))
+    if not root.is_dir():
+        raise DataError(
+            f"{root}: the release of this result isn't here; name the folder of releases with "
+            "--data or the variable USBENCH_DATA"
+        )
     return replace(config, root=root, run_id=result.run_id)
 
 

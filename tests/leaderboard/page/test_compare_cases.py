@@ -12,11 +12,12 @@ import pytest
 from markupsafe import escape
 
 from tests.results.test_store import result
+from usbench.leaderboard.cache import Cache
 from usbench.leaderboard.page.compare_cases import (
     MOST_CASES,
     card_picture,
-    case_scripts,
     collect_cases,
+    render_stale_scripts,
 )
 from usbench.results.gallery.file import Gallery, encode, gallery_path
 from usbench.results.result import PredictionsFile, Result
@@ -101,15 +102,22 @@ def test_a_script_per_dataset_and_task_where_images_may_be_shown(tmp_path):
     for made_up in results[:3]:
         write(tmp_path, made_up, made(made_up.run_id, ["</script>"], [thumbnail("x", 0.5)]))
     write(tmp_path, results[3], made("d" * 12, ["</script>"], []))
-    scripts = case_scripts(tmp_path, results)
+    scripts, paths = render_stale_scripts(tmp_path, results, cache := Cache())
     (path,) = scripts
+    assert paths == {path}
     text = scripts[path].decode()
     assert path == result_path(tmp_path, results[0]).parent / "cases.js"
     found = re.fullmatch(r'usbench\.addCases\("([^"]+)",(\{.*\})\);\n', text)
     assert found is not None and "</script>" not in text
     assert found[1] == f"{results[0].dataset}/{results[0].task}"
     assert list(json.loads(found[2])["runs"]) == ["a" * 12, "b" * 12]
-    assert case_scripts(tmp_path, reversed(results)) == scripts
+    assert render_stale_scripts(tmp_path, reversed(results), Cache()) == (scripts, paths)
+    path.write_bytes(scripts[path])
+    assert render_stale_scripts(tmp_path, results, cache) == ({}, paths)
+    write(tmp_path, results[0], made("a" * 12, ["other"], [thumbnail("x", 0.5)]))
+    assert list(render_stale_scripts(tmp_path, results, cache)[0]) == [path]
+    assert render_stale_scripts(tmp_path, results[2:], cache) == ({}, set())
+    assert render_stale_scripts(tmp_path, results[2:], cache) == ({}, set())  # from the cache
 
 
 @pytest.mark.parametrize(("redistribute", "is_there"), [("images", True), ("labels", False)])

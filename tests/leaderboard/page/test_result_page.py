@@ -319,6 +319,17 @@ def test_histogram_and_quartiles_by_hand():
     assert ">8</text>" in of_errors["all classes"]
 
 
+def test_the_colours_of_several_classes_or_of_an_only_class_s_sides(results_folder):
+    page = page_of(results_folder, "discs-images")
+    drawn = load_gallery(page.with_suffix(".json"), result_of(page))
+    key = [(entry.text, entry.colour) for entry in result_cases.key_of_colours(drawn)]
+    assert key == [("nerve", "#56c1ff"), ("vessel", "#ffb31a")]
+    key = result_cases.key_of_colours({**drawn, "classes": ["head"]})
+    assert [entry.text for entry in key] == ["target: head", "prediction: head"]
+    ranked, one = [("a", 0.5), ("b", 0.25)], {"head": {"a": 0.5}}
+    assert result_cases.spread_of_cases(ranked, one, "segment") == {"all classes": [0.25, 0.5]}
+
+
 def test_the_chosen_epoch_is_marked_and_the_learning_rate_is_left_out(results_folder):
     page = page_of(results_folder, "discs-images")
     drawn = load_gallery(page.with_suffix(".json"), result_of(page))

@@ -17,6 +17,7 @@ Shapes are those of gallery.schema.json, in the JPEG's pixels: they fit an SVG w
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from usbench.io.files import JsonObject
+from usbench.io.files import JsonObject, hash_if_there
+from usbench.leaderboard.cache import Cache, hash_code, key
 from usbench.leaderboard.page.document import as_json
 from usbench.leaderboard.page.overlay import describe_case, draw_case
 from usbench.results import store
@@ -33,6 +35,7 @@ from usbench.results.gallery.file import (
     Gallery,
     Shape,
     Thumbnail,
+    gallery_path,
     load_gallery,
     why_no_gallery,
 )
@@ -41,6 +44,7 @@ from usbench.results.result import Result
 from usbench.types import Task
 
 FILE = "cases.js"
+SOURCES = ("leaderboard/page/*.py", "results/gallery/*")  # what a script follows from
 MOST_CASES = 24  # of a dataset and task; results on other folds have other images
 Galleries = Mapping[str, Gallery]  # by run id
 
@@ -81,27 +85,52 @@ def read_gallery(folder: Path, result: Result) -> Gallery | None:
     return load_gallery(store.result_path(folder, result), result)
 
 
-def case_scripts(folder: Path, results: Iterable[Result]) -> dict[Path, bytes]:
-    """Every cases.js that the results give, by its path.
+def render_stale_scripts(
+    folder: Path, results: Iterable[Result], cache: Cache
+) -> tuple[dict[Path, bytes], set[Path]]:
+    """Each cases.js that is missing or out of date, and the paths of all that the results give.
 
     Args:
         folder: the results folder.
         results: in any order.
+        cache: hashes of scripts that were rendered earlier.
 
     Raises:
         DataError: a gallery is damaged.
     """
-    by_view: dict[tuple[str, Task], dict[str, Gallery]] = defaultdict(dict)
+    by_view: dict[tuple[str, Task], list[Result]] = defaultdict(list)
     for result in sorted(results, key=lambda result: result.run_id):
+        if why_no_gallery(result) is None:
+            by_view[result.dataset, result.task].append(result)
+    stale, current = {}, set()
+    for (dataset, task), members in sorted(by_view.items()):
+        path = folder / dataset / task / FILE
+        galleries = [gallery_path(store.result_path(folder, result)) for result in members]
+        facts = key(hash_code(SOURCES), dataset, task, [hash_if_there(file) for file in galleries])
+        sha256 = cache.get(facts)  # "" where no gallery has such cases
+        if sha256 is None or (sha256 and sha256 != hash_if_there(path)):
+            script = render_script(folder, members)
+            sha256 = hashlib.sha256(script).hexdigest() if script else ""
+            cache.put(facts, sha256)
+            if script:
+                stale[path] = script
+        if sha256:
+            current.add(path)
+    return stale, current
+
+
+def render_script(folder: Path, results: Sequence[Result]) -> bytes:
+    """The cases.js of results on one dataset and task; empty where no gallery has such cases."""
+    galleries = {}
+    for result in results:
         gallery = read_gallery(folder, result)
         if gallery is not None and gallery["common"]:
-            by_view[result.dataset, result.task][result.run_id] = gallery
-    scripts = {}
-    for (dataset, task), galleries in sorted(by_view.items()):
-        name, data = as_json(f"{dataset}/{task}"), as_json(collect_cases(galleries, task))
-        script = f"usbench.addCases({name},{data});\n"
-        scripts[folder / dataset / task / FILE] = script.encode()
-    return scripts
+            galleries[result.run_id] = gallery
+    if not galleries:
+        return b""
+    dataset, task = results[0].dataset, results[0].task
+    name, data = as_json(f"{dataset}/{task}"), as_json(collect_cases(galleries, task))
+    return f"usbench.addCases({name},{data});\n".encode()
 
 
 def collect_cases(galleries: Galleries, task: Task) -> JsonObject:

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from usbench.io.console import track
-from usbench.io.files import JsonObject, file_sha256
+from usbench.io.files import JsonObject, hash_if_there
 from usbench.leaderboard.cache import Cache, hash_code, key
 from usbench.leaderboard.columns import NO_LEAKAGE
 from usbench.leaderboard.page import result_cases
@@ -118,11 +118,6 @@ def render_stale_pages(
     return pages
 
 
-def hash_if_there(path: Path) -> str | None:
-    """sha256 of a file; None where there is none."""
-    return file_sha256(path) if path.is_file() else None
-
-
 # ---- one page
 
 
@@ -205,7 +200,7 @@ def case_parts(
         parts["curves"] = result_cases.draw_curves(gallery, selection)
         parts["pictures"] = result_cases.draw_pictures(gallery, task)
         parts["worst_pictures"] = result_cases.draw_worst(gallery, by_class, task)
-        parts["key_of_classes"] = result_cases.key_of_classes(gallery)
+        parts["key_of_colours"] = result_cases.key_of_colours(gallery)
     return parts
 
 

@@ -13,7 +13,7 @@ from usbench.leaderboard.page.overlay import describe_case, draw_case
 from usbench.results.format import score_title
 from usbench.results.gallery.cases import describe_quality, display_quality, format_quality
 from usbench.results.gallery.file import Gallery, thumbnails_of
-from usbench.results.gallery.style import are_numbered, class_colour
+from usbench.results.gallery.style import SIDES, are_numbered, class_colour
 from usbench.types import Task
 
 Ranked = Sequence[tuple[str, float]]  # (case, quality) from the worst to the best
@@ -37,9 +37,11 @@ SHORT_QUALITY: Mapping[Task, str] = {
 
 
 def spread_of_cases(ranked: Ranked, by_class: ByClass, task: Task) -> dict[str, list[float]]:
-    """All classes and each class → the qualities of its cases, ascending."""
-    overall = sorted(display_quality(value, task) for _, value in ranked)
-    return {ALL: overall, **{label: sorted(part.values()) for label, part in by_class.items()}}
+    """All classes and each of several classes → the qualities of its cases, ascending."""
+    spread = {ALL: sorted(display_quality(value, task) for _, value in ranked)}
+    if len(by_class) > 1:
+        spread |= {label: sorted(part.values()) for label, part in by_class.items()}
+    return spread
 
 
 def draw_histograms(spread: Mapping[str, Sequence[float]], task: Task) -> dict[str, Markup]:
@@ -127,23 +129,20 @@ class KeyEntry:
     colour: str
 
 
-def key_of_classes(gallery: Gallery) -> list[KeyEntry]:
-    """The classes that the gallery's pictures show, with their colours; none for an only class."""
+def key_of_colours(gallery: Gallery) -> list[KeyEntry]:
+    """The classes that the gallery's pictures show, or the sides of an only class."""
     classes = gallery["classes"]
+    if len(classes) == 1:
+        return [KeyEntry(f"{side}: {classes[0]}", class_colour(0, side, 1)) for side in SIDES]
     shown = set()
     for _, case in thumbnails_of(gallery):
         for drawing in (case["target"], case["prediction"]):
             shown |= {shape["class"] for shape in drawing["shapes"]}
-    if len(classes) == 1:
-        return []
-    numbered = are_numbered(classes)
-    return [
-        KeyEntry(
-            f"{n + 1} {classes[n]}" if numbered else classes[n],
-            class_colour(n, "target", len(classes)),
-        )
-        for n in sorted(shown)
-    ]
+    entries = []
+    for n in sorted(shown):
+        text = f"{n + 1} {classes[n]}" if are_numbered(classes) else classes[n]
+        entries.append(KeyEntry(text, class_colour(n, "target", len(classes))))
+    return entries
 
 
 # ---- training curves

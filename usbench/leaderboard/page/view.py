@@ -146,7 +146,7 @@ def task_data(
         "links": find_links(dataset.citation),
         "bibtex": dataset.bibtex,
         "caveats": list_caveats(done, dataset, finding),
-        "notes": list_notes(dataset, task),
+        "notes": list_notes(done, dataset, task),
         "tables": list_tables(done, site),
         "origins": list_origins(done, site),
         "failed": list_failed(rows),
@@ -201,13 +201,16 @@ def list_caveats(rows: Sequence[Row], dataset: DatasetSummary, finding: Finding)
     return list(dict.fromkeys(caveats))
 
 
-def list_notes(dataset: DatasetSummary, task: str) -> list[NoteData]:
-    """All notes on the data, the worst first."""
+def list_notes(rows: Sequence[Row], dataset: DatasetSummary, task: str) -> list[NoteData]:
+    """All notes on the data, the worst first, each once. rows: that have scores."""
+    notes = [("leakage", text) for text in (texts.leakage_notes(rows) if rows else ())]
+    notes += [(note.kind, note.description) for note in dataset.notes if note.task in ("", task)]
+    unique = dict.fromkeys(notes)
     return [
-        {"title": title, "text": note.description}
+        {"title": title, "text": text}
         for kind, title in NOTES.items()
-        for note in dataset.notes
-        if note.kind == kind and note.task in ("", task)
+        for own_kind, text in unique
+        if own_kind == kind
     ]
 
 
