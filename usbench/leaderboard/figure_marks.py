@@ -15,7 +15,7 @@ from usbench.leaderboard.sentences import title_row
 from usbench.results.format import format_interval, format_value
 
 PADDING, LINE = 22, 27  # units are px at full size
-RANK_X, BRACKET_X, NAME_X, PLOT_X, PLOT_END, VALUE_X = 24, 62, 72, 292, 640, 658
+RANK_X, BRACKET_X, NAME_X, PLOT_X, PLOT_END, VALUE_X = 24, 62, 72, 310, 640, 658
 NAME_LETTERS = 20  # of a name
 TICKS = 4  # at least so many steps between ticks
 SUFFIXES = {  # how a row is drawn → what is said after its name
@@ -26,7 +26,7 @@ SUFFIXES = {  # how a row is drawn → what is said after its name
     "baseline": "baseline",
 }
 KEY = {  # → (label, what it is called where the figure is narrow)
-    "model": ("model", "colour: models"),
+    "model": ("model", "blue: models"),
     "older": ("older version, unranked", "grey: older versions"),
     "published": ("published", "hollow: published"),
     "human": ("people", "diamond: people"),

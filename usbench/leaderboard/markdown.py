@@ -84,12 +84,23 @@ def to_markdown(
         transfers=transfers,
         phantom=phantom,
         legend=legend,
+        glossary=explain_columns(parts["Results"] + parts["Published only"]),
         columns=columns,
         task_titles=TASK_TITLES,
         zip=zip,
         keep_together=keep_together,
     )
     return text.rstrip("\n") + "\n"
+
+
+def explain_columns(sections: Iterable[Section]) -> dict[str, str]:
+    """The glossary's entries of the columns that are shown or said once."""
+    shown = {"target score"}
+    for section in sections:
+        for table in section.tables:
+            for part in (table.columns, *(part for _, part in table.further)):
+                shown |= {column.term or column.title for column in part}
+    return {term: text for term, text in legend.GLOSSARY.items() if term in shown}
 
 
 def contents(
@@ -200,7 +211,8 @@ def leakage_table(rows: Sequence[Row], leakage: Sequence[Column]) -> tuple[str, 
         *(replace(column, title=column.title.removeprefix(f"{main.title} ")) for column in leakage),
     ]
     with_score = [row for row in rows if any(column.text(row) for column in leakage)]
-    return title, columns.fill_columns(shown, with_score)
+    filled = columns.fill_columns(shown, with_score)
+    return title, [column for column in filled if not text_of_all(column)]
 
 
 def markdown_title(row: Row) -> str:
