@@ -122,6 +122,16 @@ def test_landmarks_that_are_seen_are_points_and_curves():
     assert drawn["unknown"] == [2] and len(drawn["shapes"]) == 2
 
 
+def test_a_predicted_landmark_is_drawn_where_it_counts():
+    """Errors are of every landmark whose target is seen, whatever the model holds of it."""
+    places = tuple(np.float32([[n, n]]) for n in range(3))
+    prediction = Landmarks(places, np.array([SEEN, OFF, OFF], np.int8), np.ones(3, np.float32))
+    target = Landmarks(places, np.array([OFF, SEEN, OFF], np.int8))
+    drawn = vector_drawing(prediction, target)["shapes"]
+    assert [shape["class"] for shape in drawn] == [0, 1]
+    assert [shape["class"] for shape in vector_drawing(target)["shapes"]] == [1]
+
+
 # ---- which cases, which curves
 
 

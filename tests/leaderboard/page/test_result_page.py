@@ -293,7 +293,7 @@ def test_shapes_lie_on_their_pixels():
         '<rect style="--c:#56c1ff" x="1" y="2.5" width="4" height="4.8"/>'
     )
     point = {"class": 10, "kind": "point", "at": [[3, 4]]}
-    assert 'cx="3" cy="4" r="1.5"' in draw_shape(point, "#000000", 64)
+    assert 'cx="3" cy="4" r="3"' in draw_shape(point, "#000000", 64)
     assert "Z" not in draw_shape({**area, "kind": "line"}, "#000000", 64)
 
 

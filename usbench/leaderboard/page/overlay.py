@@ -60,7 +60,7 @@ def draw_shape(shape: Shape, colour: str, width: int) -> Markup:
         )
     if shape["kind"] == "point":
         x, y = shape["at"][0]
-        radius = format_number(max(1.5, width / 150))
+        radius = format_number(max(3, width / 90))
         return Markup('<circle {} cx="{}" cy="{}" r="{}"/>').format(style, x, y, radius)
     closing = "Z" if shape["kind"] == "area" else ""
     path = "".join(f"M{' '.join(map(str, line))}{closing}" for line in shape["at"])

@@ -49,7 +49,7 @@ def draw_overlay(
     pen = ImageDraw.Draw(canvas)
     shapes: dict[Side, list[Shape]] = {}
     for side, drawn in zip(SIDES, (target, prediction), strict=True):
-        shapes[side] = vector_drawing(drawn)["shapes"] if drawn is not None else []
+        shapes[side] = vector_drawing(drawn, target)["shapes"] if drawn is not None else []
         for shape in shapes[side]:
             colour = class_colour(shape["class"], side, len(classes))
             draw_shape(pen, shape, scale * SMOOTH, side, colour)

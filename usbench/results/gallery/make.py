@@ -175,7 +175,7 @@ def picture_case(predictions: StoredPredictions, case: str, quality: float) -> T
         "size": list(sample.image.shape),
         "jpeg": base64.b64encode(encode_jpeg(sample.image, LONGEST, QUALITY)).decode(),
         "target": vector_drawing(sample.target),
-        "prediction": vector_drawing(predictions[n]),
+        "prediction": vector_drawing(predictions[n], sample.target),
     }
 
 
@@ -187,10 +187,8 @@ def thumbnail(
     sample = predictions.samples[n]
     jpeg, size = encode_small_jpeg(sample.image, limits)
     scale = size[0] / sample.image.shape[0]
-    target, prediction = (
-        shrink_drawing(vector_drawing(side), scale, limits.shapes)
-        for side in (sample.target, predictions[n])
-    )
+    drawings = (vector_drawing(sample.target), vector_drawing(predictions[n], sample.target))
+    target, prediction = (shrink_drawing(side, scale, limits.shapes) for side in drawings)
     return {
         "case": case,
         "quality": round(quality, 6),

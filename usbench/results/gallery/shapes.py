@@ -21,17 +21,24 @@ TOLERANCES = (0.3, 0.5, 0.8, 1.2, 2.0, 3.0, 5.0)  # px that a smaller outline ma
 Points = NDArray[np.float64]  # (N, 2) x, y
 
 
-def vector_drawing(target: Target) -> Drawing:
+def vector_drawing(target: Target, scored_against: Target | None = None) -> Drawing:
     """The shapes of a target or prediction.
 
     Masks: an area for each class that is there. Boxes: each of a confidence of .25 or more.
-    Landmarks: each that is seen.
+    Landmarks: each that is seen; of a prediction also those that count, because the target is seen.
+
+    Args:
+        target: a target or prediction.
+        scored_against: of a prediction, the target.
     """
     if isinstance(target, Boxes):
         return {"shapes": box_shapes(target), "unknown": []}
     if isinstance(target, Landmarks):
         unknown = np.flatnonzero(target.state == BLURRED)
-        return {"shapes": landmark_shapes(target), "unknown": unknown.tolist()}
+        is_shown = target.state == SEEN
+        if isinstance(scored_against, Landmarks):
+            is_shown |= scored_against.state == SEEN
+        return {"shapes": landmark_shapes(target, is_shown), "unknown": unknown.tolist()}
     unknown = np.flatnonzero(~target.known) if target.known is not None else np.zeros(0, int)
     return {"shapes": area_shapes(target), "unknown": unknown.tolist()}
 
@@ -102,11 +109,11 @@ def box_shapes(target: Boxes) -> list[Shape]:
     return shapes
 
 
-def landmark_shapes(target: Landmarks) -> list[Shape]:
-    """The landmarks that are seen: a point, or the curve through its knots."""
+def landmark_shapes(target: Landmarks, is_shown: NDArray[np.bool_]) -> list[Shape]:
+    """Landmarks that have a place: a point, or the curve through its knots. is_shown: (K,)."""
     shapes: list[Shape] = []
-    for c, (path, state) in enumerate(zip(target.paths, target.state, strict=True)):
-        if state != SEEN or not len(path):
+    for c, path in enumerate(target.paths):
+        if not is_shown[c] or not len(path):
             continue
         kind, points = ("point", path) if len(path) == 1 else ("line", curve_through(path, STEP))
         shapes.append({"class": c, "kind": kind, "at": [flatten(points + 0.5)]})
