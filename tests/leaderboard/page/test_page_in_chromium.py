@@ -332,6 +332,9 @@ def test_datasets_are_filtered_and_a_card_tells_all(page):
     (score,) = (card["score"] for card in cards if card["key"] == "usgra")
     assert page.locator("dialog tbody tr").count() == len(score["parts"])
     page.keyboard.press("Escape")
+    page.get_by_role("button", name="How quality is scored").click()
+    page.wait_for_selector("dialog >> text=its criteria are missing")  # of SonoDQS
+    page.keyboard.press("Escape")
     page.get_by_role("link", name="models", exact=True).click()
     page.get_by_label("Runnable").select_option("1")
     runnable = sum(card["runnable"] for card in catalogue.view()["models"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 
@@ -23,8 +25,10 @@ from usbench.leaderboard import legend
 from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.page import index, view
 from usbench.leaderboard.page.catalogue_view import catalogue_details, catalogue_lines
+from usbench.leaderboard.page.comparison_view import MOST_ROWS, find_ties, shown_pairs
 from usbench.leaderboard.page.sources import find_links, short_source, short_title
 from usbench.leaderboard.published import DatasetSummary
+from usbench.leaderboard.ranking import Comparison, PairDifference
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +157,21 @@ def test_ties_join_neighbours_that_no_test_tells_apart(task):
     assert table_of(task, "kumar2025-cnn")["comparisons"] == []
 
 
+def test_a_page_carries_the_tests_of_the_best_rows():
+    pairs = tuple(
+        PairDifference(better, worse, 0.1, 0.05, 0.5, 1.0)
+        for better, worse in combinations(range(MOST_ROWS + 2), 2)
+    )
+    comparison = Comparison(tuple((f"r{n}",) for n in range(MOST_ROWS + 2)), 9, pairs)
+    assert len(shown_pairs(comparison)) == math.comb(MOST_ROWS, 2)
+    assert list(find_ties(comparison)) == [(0, MOST_ROWS + 1)]  # of all
+
+
+def test_nothing_ties_where_nothing_was_tested():
+    pair = PairDifference(0, 1, 0.1, 0.05, None, None)
+    assert list(find_ties(Comparison((("a",), ("b",)), 5, (pair,)))) == []
+
+
 def test_what_tests_can_show_is_said_in_the_markdown_and_on_the_page(task):
     (comparison,) = table_of(task, "usbench")["comparisons"]
     text = to_markdown(ranked_rows()[0], DATASETS)
@@ -247,3 +266,12 @@ def test_a_dataset_s_bibtex_goes_with_it():
     assert {task["dataset"]: task["bibtex"] for task in data["tasks"]}[
         "spinal"
     ] == "@article{kumar}\n"
+
+
+def test_each_tip_is_in_the_data_once():
+    tips = {}
+    data = index.share_tips(
+        [{"tip": "a"}, {"rows": [{"tip": "b", "text": "x"}, {"tip": "a"}]}], tips
+    )
+    assert data == [{"tip": 0}, {"rows": [{"tip": 1, "text": "x"}, {"tip": 0}]}]
+    assert list(tips) == ["a", "b"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Any
 
 from usbench.catalogue.citations import USBENCH
 from usbench.io.bibtex import write_entries
@@ -49,6 +50,7 @@ SCRIPTS = (
     "index/index.js",
 )
 CATALOGUE = "assets/catalogue.js"
+MOST_CARDS = 6  # so that a table is in sight; further findings are a list
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,12 @@ def render_index(content: PageContent, catalogue: JsonObject) -> bytes:
         catalogue: as `usbench.catalogue.view` gives it.
     """
     cards = [make_card(finding, content) for finding in content.findings]
+    ours = [card for card in cards if card.finding.is_ours]
+    published = [card for card in cards if card.finding.kind == "published" and card not in ours]
+    tips: dict[str, int] = {}
     data = {
-        **page_data(content),
+        **share_tips(page_data(content), tips),
+        "tips": list(tips),
         "catalogue": catalogue_lines(catalogue),
         "bibtex": write_entries([USBENCH]),
     }
@@ -80,16 +86,27 @@ def render_index(content: PageContent, catalogue: JsonObject) -> bytes:
         styles=STYLES,
         scripts=SCRIPTS,
         inline_asset=inline_asset,
-        with_results=[card for card in cards if card.finding.is_ours],
-        published=[
-            card for card in cards if card.finding.kind == "published" and not card.finding.is_ours
-        ],
+        first=ours[:MOST_CARDS],
+        others=[*ours[MOST_CARDS:], *published],
+        are_published=len(ours) <= MOST_CARDS,
         updated=content.updated,
         counts=count_content(content),
         glossary=legend.GLOSSARY,
         marks=MARKS,
         data=as_json(data),
     ).encode()
+
+
+def share_tips(node: Any, tips: dict[str, int]) -> Any:
+    """Data with each tip as its place in `tips`, to which new ones are added."""
+    if isinstance(node, (list, tuple)):
+        return [share_tips(part, tips) for part in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        name: tips.setdefault(part, len(tips)) if name == "tip" else share_tips(part, tips)
+        for name, part in node.items()
+    }
 
 
 def render_catalogue(catalogue: JsonObject) -> bytes:

@@ -94,7 +94,6 @@ class RowData(TypedDict):
     difference: NotRequired[str]
     marks: NotRequired[list[str]]
     links: NotRequired[list[Link]]
-    note: NotRequired[str]
 
 
 class TableData(TypedDict):
@@ -197,7 +196,6 @@ def row_data(
         "texts": [column.text(row) for column in columns],
         "numbers": [rounded(column.number(row)) if column.number else None for column in columns],
         "links": find_links(row.source),
-        "note": row.note,
         "marks": list(row.marks),
         "difference": texts.format_difference(row),
         **drawing_data(row, classes, main),

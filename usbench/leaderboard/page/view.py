@@ -87,7 +87,6 @@ class TaskData(TypedDict):
     name: str  # short
     title: str
     licence: str
-    citation: str
     links: list[Link]
     bibtex: str
     caveats: list[str]  # the worst first
@@ -142,7 +141,6 @@ def task_data(
         "name": short_title(dataset.title, dataset.name),
         "title": dataset.title or dataset.name,
         "licence": dataset.licence,
-        "citation": dataset.citation,
         "links": find_links(dataset.citation),
         "bibtex": dataset.bibtex,
         "caveats": list_caveats(done, dataset, finding),

@@ -7,6 +7,10 @@ usbench.cards = (() => {
   let loading = null; // a promise of the cards in full
   let arrived = null;
 
+  const MISSING = [
+    h("p", {}, "assets/catalogue.js isn't beside this page; CATALOGUE.md has the cards."),
+  ];
+
   usbench.addCatalogue = (data) => {
     arrived = data;
   };
@@ -19,10 +23,7 @@ usbench.cards = (() => {
   async function open(kind, card) {
     usbench.dialog(card.name, [h("p", {}, "Loading …")]);
     const all = await load();
-    const missing = [
-      h("p", {}, "assets/catalogue.js isn't beside this page; CATALOGUE.md has the card."),
-    ];
-    usbench.dialog(card.name, all ? inFull(card, all[kind][card.id], all.rubrics) : missing);
+    usbench.dialog(card.name, all ? inFull(card, all[kind][card.id], all.rubrics) : MISSING);
   }
 
   function inFull(card, full, rubrics) {
@@ -77,5 +78,31 @@ usbench.cards = (() => {
     return usbench.plain("Points by criterion", ["criterion", "points", "of", "why"], lines);
   }
 
-  return { open };
+  // How the cards' quality is scored.
+  async function openRubrics() {
+    const title = "How quality is scored";
+    usbench.dialog(title, [h("p", {}, "Loading …")]);
+    const all = await load();
+    usbench.dialog(title, all ? Object.values(all.rubrics).flatMap(rubric) : MISSING);
+  }
+
+  function rubric({ title, words, tiers, criteria, source, missing }) {
+    const from = (tier) => (tier.from === null ? tier.name : `${tier.name} from ${tier.from}`);
+    const lines = criteria.map((each) => [each.name, each.of, each.words]);
+    return [
+      h(
+        "h3",
+        {},
+        title,
+        missing ? h("span", { class: "muted" }, " · its criteria are missing") : null,
+      ),
+      h("p", {}, words, ` Tiers: ${tiers.map(from).join(", ")}.`),
+      lines.length
+        ? usbench.plain(`Criteria of ${title}`, ["criterion", "of", "what"], lines)
+        : null,
+      small("Source: ", linked(source)),
+    ];
+  }
+
+  return { open, openRubrics };
 })();

@@ -182,7 +182,8 @@ usbench.catalogue = (() => {
     const count = h("p", { class: "muted", role: "status" });
     const body = h("div");
     const pictures = collectPictures();
-    root.append(h("div", { class: "row kinds" }, links), tools, count, body);
+    const how = usbench.button("How quality is scored", usbench.cards.openRubrics);
+    root.append(h("div", { class: "row kinds" }, links, how), tools, count, body);
     let shown = null;
     let controls = null;
     return ({ where, params }) => {

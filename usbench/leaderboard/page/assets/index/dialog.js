@@ -53,7 +53,7 @@ usbench.openRow = (data, task, table, row) => {
     facts(Object.entries(figures).filter(([, text]) => text)),
     stated("Against the published score", row.difference),
     facts([...badges, ...marks]),
-    stated("Note", row.note),
+    stated("Note", note),
     row.origin === "published" ? stated("Source", source) : null,
     origin.runs ? [h("h3", {}, "Results"), h("ul", { class: "runs" }, origin.runs.map(run))] : null,
     origin.command ? [h("h3", {}, "Run it"), copyable(origin.command, "the command")] : null,

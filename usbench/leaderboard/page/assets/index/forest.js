@@ -85,12 +85,25 @@ usbench.forest = (() => {
     const without = chosen.filter((row) => !tested.has(row.id)).map((row) => row.name);
     const groups = `Groups: ${table.comparisons.map((each) => each.groups).join(", ")}. `;
     const missing = `Not tested, for want of images or case tables: ${without.join(", ")}.`;
-    return [usbench.small(groups, TEST), without.length ? usbench.small(missing) : null].filter(
-      Boolean,
-    );
+    const texts = [groups + TEST, without.length ? missing : "", describeBeyond(table, chosen)];
+    return texts.filter(Boolean).map((text) => usbench.small(text));
+  }
+
+  // What the page, which has the tests of the best rows alone, lacks of the chosen ones.
+  function describeBeyond(table, chosen) {
+    const texts = table.comparisons.map(({ rows: ids, pairs: all }) => {
+      const kept = Math.max(...all.map(([, worse]) => worse)) + 1;
+      const beyond = chosen.filter((row) => ids.indexOf(row.id) >= kept).map((row) => row.name);
+      return beyond.length
+        ? `This page has the tests of the best ${kept} rows; usbench compare has those of ${beyond.join(", ")}.`
+        : "";
+    });
+    return texts.join(" ").trim();
   }
 
   function untested(table, chosen) {
+    const beyond = describeBeyond(table, chosen);
+    if (beyond) return beyond;
     if (chosen.length < 2) return "Choose at least two models.";
     if (!table.comparisons.length) {
       return (

@@ -4,12 +4,22 @@
 (() => {
   const { state } = usbench;
   const data = JSON.parse(document.getElementById("data").textContent);
+  expandTips();
   const BUILDERS = {
     results: usbench.results.build,
     compare: usbench.compare.build,
     datasets: usbench.catalogue.build,
   };
   const updates = {};
+
+  // Each tip stands once in the data: its place becomes its text.
+  function expandTips() {
+    const tables = data.tasks.flatMap((task) => task.tables);
+    const badges = tables.flatMap((table) => table.rows.flatMap((row) => row.badges || []));
+    for (const part of [...tables.flatMap((table) => table.columns), ...badges]) {
+      part.tip = data.tips[part.tip];
+    }
+  }
 
   const taskOf = ({ where }) => (data.tasks.length ? usbench.rows.findTask(data, where) : null);
 

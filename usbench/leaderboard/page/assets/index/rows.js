@@ -26,7 +26,7 @@ usbench.rows = (() => {
   const score = (row, clean) => (clean ? row.clean?.interval : row.interval) || null;
 
   function matches(row, query) {
-    const text = `${row.name} ${row.sub || ""} ${row.origin} ${row.note || ""}`.toLowerCase();
+    const text = [row.name, row.sub, row.origin, ...row.texts].join(" ").toLowerCase();
     return query
       .toLowerCase()
       .split(/\s+/)
