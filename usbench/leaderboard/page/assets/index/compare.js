@@ -6,6 +6,7 @@ usbench.letter = (n) => String.fromCharCode(65 + n);
 usbench.compare = (() => {
   const { h, state, rows } = usbench;
   const MOST = 6; // models; more make drawings that nobody can read
+  const MOST_CHOICES = 500; // in the list of further models; all can be ticked in the table
   const FIRST = 3; // models compared when none is ticked
   const NO_PICTURES =
     "No pictures: the dataset's licence doesn't allow to show its images, or no result has any.";
@@ -108,7 +109,9 @@ usbench.compare = (() => {
   function adder(table, chosen) {
     const others = table.rows.filter((row) => !chosen.includes(row));
     if (!others.length || chosen.length >= MOST) return null;
-    const options = others.map((row) => [row.id, row.sub ? `${row.name} (${row.sub})` : row.name]);
+    const options = others
+      .slice(0, MOST_CHOICES)
+      .map((row) => [row.id, row.sub ? `${row.name} (${row.sub})` : row.name]);
     const add = (id) => setRows([...chosen, table.rows.find((row) => row.id === id)]);
     const select = usbench.select("add-model", [["", "Add a model …"], ...options], "", add);
     return [h("label", { class: "unseen", for: "add-model" }, "Add a model"), select];

@@ -50,7 +50,12 @@ usbench.scale = (() => {
     };
   }
 
-  const bounds = (values) => (values.length ? [Math.min(...values), Math.max(...values)] : [0, 1]);
+  // The smallest and the largest value, of more than a call could have as arguments.
+  function bounds(values) {
+    if (!values.length) return [0, 1];
+    const smallest = values.reduce((least, value) => Math.min(least, value));
+    return [smallest, values.reduce((most, value) => Math.max(most, value))];
+  }
 
   const label = (value, digits) => {
     const text = Math.abs(value) < 1e-9 ? "0" : value.toFixed(digits);
