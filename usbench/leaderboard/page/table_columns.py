@@ -14,14 +14,13 @@ from usbench.leaderboard import columns as texts
 from usbench.leaderboard import legend
 from usbench.leaderboard.leakage import score_below
 from usbench.leaderboard.rows import Row, RowScore
-from usbench.results.format import format_interval, format_value, score_title
+from usbench.results.format import format_interval, format_value, score_title, with_direction
 
 Kind = Literal["rank", "main", "score", "class", "number", "text", "pages"]
 MOST_CLASSES = 3  # shown at first; the others are in the menu
-DIRECTIONS = {True: " ↑", False: " ↓"}
 INTERVAL = (
-    "Where the score of one training would lie for other test images of the same kind, with 95 % "
-    "confidence; whole groups are resampled."
+    "What one training would score on all images of this kind, with 95 % confidence; whole groups "
+    "of test images are resampled."
 )
 
 
@@ -61,7 +60,7 @@ def page_columns(rows: Sequence[Row]) -> list[PageColumn]:
 def main_column(rows: Sequence[Row], main: str) -> PageColumn:
     """The score that the table is sorted by, with an arrow towards better values."""
     higher = texts.ours_first(rows)[0].higher_is_better
-    title = score_title(main) + DIRECTIONS[higher]
+    title = with_direction(score_title(main), higher)
     return score_column("score", title, "main", main, is_shown=True)
 
 

@@ -6,7 +6,7 @@ usbench.table = (() => {
   const { h, rows, state, scale, tips } = usbench;
   const CHUNK = 100; // rows drawn at once
   const PLOT_TIP =
-    "Mark: the score. Line: its 95 % interval, of one training for other images. " +
+    "Mark: the score. Line: its 95 % interval over test images, of one training. " +
     "Small dots: seeds. Hollow: published.";
   const PAGES_TIP = "The result's page: pictures, curves, cases, settings.";
 
