@@ -146,7 +146,7 @@ def test_ranks_are_those_of_a_comparison(place):
     """What usbench compare says of the same results."""
     folder = Path(place[1])
     results = store.load_results(folder, phantom=True)
-    rows = ranking.rank_rows(build_rows(results, []), results, folder)
+    rows, (tests,) = ranking.compare_rows(build_rows(results, []), results, folder)
     loaded = comparison.load_models([store.result_path(folder, result) for result in results])
     compared = comparison.compare_models(loaded.models, loaded.groups, True)
     ranked = {row.name: row for row in rows if row.rank}
@@ -156,6 +156,10 @@ def test_ranks_are_those_of_a_comparison(place):
     assert {row.resolution for row in ranked.values()} == {compared.pairs[0].resolution}
     assert {row.significant_from for row in ranked.values()} == {compared.pairs[0].significant_from}
     assert {row.compared_groups for row in ranked.values()} == {compared.groups}
+    assert [(pair.value, pair.low, pair.high, pair.corrected_p) for pair in tests.pairs] == [
+        (pair.value, pair.low, pair.high, holm)
+        for pair, holm in zip(compared.pairs, compared.corrected, strict=True)
+    ]
 
 
 def test_an_older_version_of_an_adapter_has_no_rank(place):

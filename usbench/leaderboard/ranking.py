@@ -32,6 +32,8 @@ class PairTest:
 
     scores: Mapping[str, float]  # a row's case tables (their hash) → its own score
     value: float  # the pair's difference
+    low: float | None  # its 95 % interval
+    high: float | None
     se: float
     df: float  # degrees of freedom of se
     p: float | None
@@ -45,7 +47,8 @@ class PairDifference:
     better: int  # place in `Comparison.rows`
     worse: int
     value: float
-    margin: float  # half the width of the difference's 95 % interval, by Student's t
+    low: float | None  # the difference's 95 % interval
+    high: float | None
     p: float | None  # None under 6 groups
     corrected_p: float | None  # by Holm's correction for all pairs of the comparison
 
@@ -169,11 +172,17 @@ def run_tests(
     for a, b in pairs:
         best = order_places((a, b), scores, names, rows[0].higher_is_better)
         (difference,) = paired.compare_models([models[place] for place in best], draws)
-        of_rows = {names[a]: scores[a], names[b]: scores[b]}
         yield (
             (a, b),
             PairTest(
-                of_rows, difference.value, difference.se, difference.df, difference.p, draws.groups
+                scores={names[a]: scores[a], names[b]: scores[b]},
+                value=difference.value,
+                low=difference.low,
+                high=difference.high,
+                se=difference.se,
+                df=difference.df,
+                p=difference.p,
+                groups=draws.groups,
             ),
         )
 
@@ -235,8 +244,8 @@ def difference_of(better: int, worse: int, tests: Mapping[Places, PairTest]) -> 
         first=str(better),
         second=str(worse),
         value=test.value,
-        low=None,
-        high=None,
+        low=test.low,
+        high=test.high,
         se=test.se,
         p=test.p,
         df=test.df,
@@ -253,9 +262,10 @@ def correct_pairs(
     for (better, worse), difference in zip(
         combinations(range(len(order)), 2), differences, strict=True
     ):
-        p = difference.p
-        holm = None if p is None else next(corrected)
+        holm = None if difference.p is None else next(corrected)
         pairs.append(
-            PairDifference(better, worse, difference.value, difference.significant_from, p, holm)
+            PairDifference(
+                better, worse, difference.value, difference.low, difference.high, difference.p, holm
+            )
         )
     return tuple(pairs)

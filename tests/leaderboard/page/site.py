@@ -111,7 +111,8 @@ def ranked_rows(results=RESULTS, datasets=DATASETS):
         scores = {names[n]: tested[n].value for n in (a, b)}
         better, worse = sorted((names[a], names[b]), key=lambda name: -scores[name])
         p = 0.0001 if (better, worse) in APART else 0.4
-        tests[a, b] = PairTest(scores, scores[better] - scores[worse], 0.02, 29, p, 30)
+        value = scores[better] - scores[worse]
+        tests[a, b] = PairTest(scores, value, value - 0.04, value + 0.04, 0.02, 29, p, 30)
     ranked, comparison = place_rows(tested, names, tests)
     for place, row in zip(places, ranked, strict=True):
         all_rows[place] = row

@@ -152,14 +152,14 @@ def test_ties_join_neighbours_that_no_test_tells_apart(task):
     ids = {row["id"]: row["name"] for row in table_of(task, "usbench")["rows"]}
     assert [ids[row] for row in comparison["rows"]] == ["deeplabv3", "unet", "segformer", "tiny"]
     assert comparison["ties"] == [(1, 2), (2, 3)] and comparison["groups"] == 30
-    first = comparison["pairs"][0]  # deeplabv3 − unet: .8 − .65, t(29) · .02 · √(30/29), Holm of 6
-    assert first[:2] == (0, 1) and first[2:] == (0.15, 0.0416, 0.0001, 0.0006)
+    first = comparison["pairs"][0]  # deeplabv3 − unet: .8 − .65, Holm's p of six
+    assert first == (0, 1, 0.15, 0.11, 0.19, 0.0001, 0.0006)
     assert table_of(task, "kumar2025-cnn")["comparisons"] == []
 
 
 def test_a_page_carries_the_tests_of_the_best_rows():
     pairs = tuple(
-        PairDifference(better, worse, 0.1, 0.05, 0.5, 1.0)
+        PairDifference(better, worse, 0.1, 0.05, 0.15, 0.5, 1.0)
         for better, worse in combinations(range(MOST_ROWS + 2), 2)
     )
     comparison = Comparison(tuple((f"r{n}",) for n in range(MOST_ROWS + 2)), 9, pairs)
@@ -168,7 +168,7 @@ def test_a_page_carries_the_tests_of_the_best_rows():
 
 
 def test_nothing_ties_where_nothing_was_tested():
-    pair = PairDifference(0, 1, 0.1, 0.05, None, None)
+    pair = PairDifference(0, 1, 0.1, 0.05, 0.15, None, None)
     assert list(find_ties(Comparison((("a",), ("b",)), 5, (pair,)))) == []
 
 

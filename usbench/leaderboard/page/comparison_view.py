@@ -10,7 +10,8 @@ from usbench.leaderboard.ranking import Comparison, PairDifference
 from usbench.leaderboard.rows import Row
 
 MOST_ROWS = 60  # of a comparison whose pairs the page carries; the best ones
-Pair = tuple[int, int, float, float, float | None, float | None]
+# Places of the better and the worse row in `rows`, difference, low, high, p, p by Holm.
+Pair = tuple[int, int, float, float | None, float | None, float | None, float | None]
 
 
 class ComparisonData(TypedDict):
@@ -18,7 +19,6 @@ class ComparisonData(TypedDict):
 
     rows: list[str]  # ids, the best first
     groups: int
-    # [better, worse, difference, half its interval's width, p, p by Holm], by places in `rows`
     pairs: list[Pair]
     ties: list[tuple[int, int]]  # first and last place of rows that no test tells apart
     notes: list[str]  # which differences the tests can show
@@ -63,13 +63,14 @@ def shown_pairs(comparison: Comparison) -> list[PairDifference]:
 
 def pair_data(pair: PairDifference) -> Pair:
     """A pair as numbers."""
-    value, margin = float(f"{pair.value:.3g}"), float(f"{pair.margin:.3g}")
-    return (pair.better, pair.worse, value, margin, short(pair.p), short(pair.corrected_p))
+    value, low, high = (shorten(number, 3) for number in (pair.value, pair.low, pair.high))
+    assert value is not None, "a pair has a difference"
+    return (pair.better, pair.worse, value, low, high, shorten(pair.p), shorten(pair.corrected_p))
 
 
-def short(p: float | None) -> float | None:
-    """p with two significant digits."""
-    return None if p is None else float(f"{p:.2g}")
+def shorten(number: float | None, digits: int = 2) -> float | None:
+    """A number with so many significant digits."""
+    return None if number is None else float(f"{number:.{digits}g}")
 
 
 def find_ties(comparison: Comparison) -> Iterator[tuple[int, int]]:

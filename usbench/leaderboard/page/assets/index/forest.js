@@ -28,10 +28,11 @@ usbench.forest = (() => {
     return table.comparisons.flatMap(({ rows: ids, pairs: all }) =>
       all
         .filter(([better, worse]) => place.has(ids[better]) && place.has(ids[worse]))
-        .map(([better, worse, value, margin, p, holm]) => {
-          const [low, high] = [value - margin, value + margin];
-          return { a: place.get(ids[better]), b: place.get(ids[worse]), value, low, high, p, holm };
-        }),
+        .map(([better, worse, value, low, high, p, holm]) => ({
+          a: place.get(ids[better]),
+          b: place.get(ids[worse]),
+          ...{ value, low, high, p, holm },
+        })),
     );
   }
 
@@ -74,7 +75,7 @@ usbench.forest = (() => {
       h("th", { scope: "row" }, tag(a, chosen[a].name), minus, tag(b, chosen[b].name)),
       h("td", { class: "main" }, number(value, "+")),
       h("td", { class: "interval" }, scale.interval(axis, [low, value, high], "run")),
-      h("td", {}, `[${number(low)}, ${number(high)}]`),
+      h("td", {}, low === null ? "–" : `[${number(low)}, ${number(high)}]`),
       h("td", { class: "number" }, probability(holm)),
       h("td", {}, verdict(pair)),
     );
