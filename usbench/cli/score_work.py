@@ -16,6 +16,7 @@ from usbench.metrics.pairs import SCORERS, TWO_LENGTHS, is_spacing
 from usbench.metrics.scores import Figures, ProtocolScores, Scorer, Scores
 from usbench.results.build import report_scores
 from usbench.results.format import format_with_interval
+from usbench.results.measure_table import show_measures, without_measures
 from usbench.results.result import protocols_to_json, to_json
 from usbench.results.score_table import show_score_table
 from usbench.runner.resolve import resolve_config
@@ -134,7 +135,7 @@ def show(
     missing: Sequence[str],
 ) -> None:
     """Print a table per class, the protocols' descriptions, and missing predictions."""
-    protocol, *others = protocols
+    protocol, *others = without_measures(protocols)
     sizes = [format_count(images, "image")]
     if groups is not None:
         sizes.append(format_count(groups, "group"))
@@ -145,6 +146,7 @@ def show(
             f"{name} {format_with_interval(figure, name)}" for name, figure in other.scores.items()
         ]
         say(f"protocol {other.name} {other.version}: {', '.join(values)}")
+    show_measures(protocols)
     if missing:
         warn(
             f"{len(missing)} of {images} images have no prediction (first {missing[0]!r}): "

@@ -55,7 +55,7 @@ class ViewConfig:
     box_end: str | None = None  # inclusive | exclusive
     protocols: tuple[str, ...] = ()  # those of the dataset's own papers
     tolerance: Mapping[str, float] | None = None  # of a surface Dice, by unit
-    lengths: Mapping[str, object] | None = None  # lengths between landmarks
+    measures: Mapping[str, object] | None = None  # clinical measurements, by name
     protocol_description: str | None = None  # how targets are read, for people
     known_defects: Mapping[str, object] = field(default_factory=dict)  # of the real release
 

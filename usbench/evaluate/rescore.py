@@ -16,10 +16,11 @@ from usbench.datasets.dataset import Dataset
 from usbench.errors import DataError, RunError, UsbenchError
 from usbench.io.config import conf_dir
 from usbench.io.console import track
-from usbench.io.files import file_sha256
+from usbench.io.files import JsonObject, file_sha256
 from usbench.metrics import detect_scorer, segment_scorer
 from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO
 from usbench.metrics.mask_protocols import MASK_PROTOCOLS
+from usbench.metrics.measures.measurements import MEASURE
 from usbench.metrics.scores import Figure, Figures, ProtocolScores, Scores
 from usbench.results import scoring, store
 from usbench.results.build import build_result, report_scores
@@ -104,7 +105,7 @@ def open_stored_run(result: Result, runs: Path, data: Path | None = None) -> Sto
         RunError: the run's folder or its predictions aren't there.
         DataError: the data isn't there, or predictions or data differ from the result's.
     """
-    config = find_run_config(result, runs)
+    config = with_current_declarations(find_run_config(result, runs))
     predictions, _ = prediction_files(config.run_dir, "test")
     if not predictions.is_file():
         raise RunError(
@@ -135,9 +136,13 @@ def rescore(result: Result, runs: Path) -> tuple[Result, Cases]:
         RunError, DataError: as `open_stored_run`.
     """
     run = open_stored_run(result, runs)
-    config, scores = with_current_notes(run.config), run.score()
+    config, scores = run.config, run.score()
     cases = store.hash_case_ids(scores.cases, config.dataset.redistribute, config.dataset.name)
-    return build_result(result, reported_scores(config, scores)), cases
+    facts = result
+    if measures := config.metric.get("measures"):
+        metric = {**result.config["metric"], "measures": measures}
+        facts = replace(result, config={**result.config, "metric": metric})
+    return build_result(facts, reported_scores(config, scores)), cases
 
 
 def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | None:
@@ -205,7 +210,7 @@ def describe_again(result: Result, new: ProtocolScores) -> str:
     config = RunConfig.from_mapping(
         content, root="", runs="", results="", tracking="none", debug=False
     )
-    return run_protocol_description(with_current_notes(config), new.description)
+    return run_protocol_description(with_current_declarations(config), new.description)
 
 
 def scores_from_cases(result: Result, rows: Sequence[Mapping[str, str]]) -> Scores | None:
@@ -215,7 +220,12 @@ def scores_from_cases(result: Result, rows: Sequence[Mapping[str, str]]) -> Scor
     if result.task == "segment":
         all_native = {rule.name for rule in MASK_PROTOCOLS.values() if rule.is_native}
         native = [scores.name for scores in result.protocols if scores.name in all_native]
-        return segment_scorer.from_cases(rows, classes, native) if name in native else None
+        measures = None
+        if any(scores.name == MEASURE.name for scores in result.protocols):
+            measures = result.config["metric"].get("measures")
+        if name not in native:
+            return None
+        return segment_scorer.from_cases(rows, classes, native, measures)
     if name != COCO:
         return None
     scores = detect_scorer.from_cases(rows, classes)
@@ -283,16 +293,21 @@ def with_current_description(scores: ProtocolScores) -> ProtocolScores:
     return replace(scores, description=rule.description)
 
 
-def with_current_notes(config: RunConfig) -> RunConfig:
-    """The configuration with what the dataset's YAML says today of groups that aren't known.
+def with_current_declarations(config: RunConfig) -> RunConfig:
+    """The configuration with what the dataset's YAML declares today and isn't part of the run.
 
-    That is a note on the intervals and no part of the run.
+    That is which groups aren't known, and which measurements are scored.
     """
     path = conf_dir() / "dataset" / f"{config.dataset.name}.yaml"
-    facts = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}
-    return replace(
-        config, dataset=replace(config.dataset, unknown_groups=facts.get("unknown_groups"))
-    )
+    if not path.is_file():
+        return config
+    facts = yaml.safe_load(path.read_text("utf-8"))
+    measures = facts.get("views", {}).get(config.task, {}).get("measures") or {}
+    metric: JsonObject = dict(config.metric)
+    if measures:
+        metric["measures"] = {**metric.get("measures", {}), **measures}
+    dataset = replace(config.dataset, unknown_groups=facts.get("unknown_groups"))
+    return replace(config, dataset=dataset, metric=metric)
 
 
 # ---- a folder of results

@@ -22,6 +22,7 @@ from usbench.metrics import (
     mask_protocols,
     segment_scorer,
 )
+from usbench.metrics.measures.measurements import MEASURE
 from usbench.metrics.scores import EvaluationProtocol, ProtocolScores
 from usbench.results import store
 from usbench.results.result import Result, protocols_from_json, protocols_to_json
@@ -47,7 +48,10 @@ def pool_cases(folder: Path, cache: Cache) -> Pool:
         digests = list(map(store.hash_cases, paths, folds))
         settings = read_settings(folds[0])
         protocols = pooled_protocols(folds[0])
-        facts = key("pooled", digests, settings.classes, protocols, settings.thresholds)
+        facts = key(
+            *("pooled", digests, settings.classes, protocols),
+            *(settings.thresholds, settings.measures),
+        )
         content = cache.get(facts)
         if content is None:
             content = protocols_to_json(
@@ -66,7 +70,8 @@ def pooled_protocols(result: Result) -> list[str]:
         "detect": (box_protocols.BOX_PROTOCOLS[box_protocols.COCO],),
         "segment": filter(attrgetter("is_native"), mask_protocols.MASK_PROTOCOLS.values()),
     }
-    current = dict(map(attrgetter("name", "version"), rules[result.task]))
+    rules_of_task = [*rules[result.task], MEASURE]
+    current = dict(map(attrgetter("name", "version"), rules_of_task))
     used = map(attrgetter("name", "version"), result.protocols)
     return [name for name, version in used if current.get(name) == version]
 
@@ -81,22 +86,25 @@ def score_folds(
         return ()
     settings = read_settings(result)
     classes = list(settings.classes)
+    measures = settings.measures if MEASURE.name in protocols else None
     if result.task == "segment":
-        return segment_scorer.from_cases(rows, classes, protocols).protocols
+        native = [name for name in protocols if name != MEASURE.name]
+        return segment_scorer.from_cases(rows, classes, native, measures).protocols
     if result.task == "detect":
         return detect_scorer.from_cases(rows, classes).protocols
-    return score_landmarks(rows, classes, settings.thresholds)
+    return score_landmarks(rows, classes, settings.thresholds, measures)
 
 
 def score_landmarks(
-    rows: CaseRows, classes: Sequence[str], thresholds: Mapping[str, list[float]]
+    rows: CaseRows,
+    classes: Sequence[str],
+    thresholds: Mapping[str, list[float]],
+    measures: Mapping[str, object] | None = None,
 ) -> tuple[ProtocolScores, ...]:
-    """Scores of landmarks without those at a fold's own threshold, and without curve lengths.
-
-    The case table doesn't have the lengths.
-    """
-    (scores,) = landmark_scorer.from_cases(rows, classes, **thresholds).protocols
-    for figures in (scores.scores, scores.target_score, *scores.per_class.values()):
+    """Scores of landmarks without those at a fold's own threshold."""
+    scored = landmark_scorer.from_cases(rows, classes, **thresholds, measures=measures)
+    radial = scored.protocol
+    for figures in (radial.scores, radial.target_score, *radial.per_class.values()):
         for name in AT_FOLD_THRESHOLD:
             figures.pop(name, None)
-    return (scores,)
+    return scored.protocols

@@ -22,6 +22,7 @@ class Settings:
     classes: tuple[str, ...]  # of the result's view
     folds: int  # how many there should be; 0 for a fixed split
     thresholds: Mapping[str, list[float]]  # of landmarks' detection rates, by THRESHOLDS
+    measures: Node  # clinical measurements, by name
 
 
 def read_settings(result: Result) -> Settings:
@@ -39,6 +40,7 @@ def read_settings(result: Result) -> Settings:
         classes=tuple(classes) if isinstance(classes, (list, tuple)) else (),
         folds=folds if isinstance(folds, int) else 0,
         thresholds=thresholds,
+        measures=node_at(result.config, "metric", "measures"),
     )
 
 

@@ -195,7 +195,7 @@ def resolve_precision(composed: Composed, device: str) -> machine.Precision:
 
 
 def metric_node(metric: Composed, view: ViewConfig) -> Composed:
-    """The metric with what the view adds: its papers' protocols, named lengths, tolerances.
+    """The metric with what the view adds: its papers' protocols, measurements, tolerances.
 
     A tolerance of a surface Dice that the user has chosen wins over the view's.
     """
@@ -203,8 +203,8 @@ def metric_node(metric: Composed, view: ViewConfig) -> Composed:
     check_arguments(node, "metric")
     protocols = list(metric["protocols"])
     protocols += [protocol for protocol in view.protocols if protocol not in protocols]
-    if view.lengths:
-        node["lengths"] = {**view.lengths, **(metric.get("lengths") or {})}
+    if view.measures:
+        node["measures"] = {**view.measures, **(metric.get("measures") or {})}
     for unit, value in (view.tolerance or {}).items():
         if node.get(f"tolerance_{unit}") is None:
             node[f"tolerance_{unit}"] = value
