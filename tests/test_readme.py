@@ -296,6 +296,9 @@ def test_the_examples_of_adding_something(tmp_path):
     assert record["per_class"]["cyst"]["dice"]["value"] > 0.1  # a cyst is the darkest thing there
     assert 0 < record["scores"]["dice_by_torchmetrics"]["value"] < 1
     assert record["per_class"]["cyst"]["area_error"]["value"] > 0
+    sizes = record["protocols"]["measure"]["per_class"]
+    assert sizes["cyst area"]["mae_px2"]["value"] > 0
+    assert 0 <= sizes["lesion size"]["within_tolerance"]["value"] <= 1
     plain = next(line for line in commands(CONF) if line.endswith("model=monai_unet"))
     done = shell(plain, tmp_path)
     assert done.returncode == 0, done.stderr

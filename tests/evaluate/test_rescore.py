@@ -8,6 +8,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.helpers.finished import finish
@@ -17,8 +18,10 @@ from usbench.errors import DataError, RunError
 from usbench.evaluate.rescore import rescore, rescore_all, rescore_from_cases
 from usbench.metrics import box_protocols, detect_scorer, mask_overlap, mask_protocols
 from usbench.metrics.average_precision import Curve
+from usbench.metrics.scores import figure_values
 from usbench.results.store import encode_cases, load_cases, load_result, save_result
 from usbench.runner.config import RunConfig, read_config, write_config
+from usbench.types import Masks
 
 
 @pytest.fixture
@@ -215,7 +218,7 @@ def test_the_script_rescores_before_it_writes_the_leaderboard(run, capsys):
 
 def test_a_result_without_measurements_gets_them_from_its_stored_predictions(compose, tmp_path):
     """A run from before the dataset declared any: they come from its YAML as it is now."""
-    config, path = finish(compose, tmp_path, "hc18", "segment")
+    config, path = finish(compose, tmp_path, "hc18", "segment", predict=widen)
     expected = load_result(path)
     assert [scores.name for scores in expected.protocols] == ["usbench", "pooled", "measure"]
     measures = config.metric["measures"]
@@ -227,7 +230,14 @@ def test_a_result_without_measurements_gets_them_from_its_stored_predictions(com
     assert rescore_all(config.results, config.runs, phantom=True).unchanged == [path]
     shutil.rmtree(config.run_dir)  # the case table is enough
     again, _ = rescore_from_cases(new, path)
-    assert again.protocols[2].per_class["HC"] == new.protocols[2].per_class["HC"]
+    old = figure_values(new.protocols[2].per_class["HC"])
+    assert old["bias_mm"] > 0
+    assert figure_values(again.protocols[2].per_class["HC"]) == pytest.approx(old)
+
+
+def widen(target):
+    """A prediction some px wider than the target."""
+    return Masks(target.planes | np.roll(target.planes, 3, axis=2), np.ones(1, np.float32))
 
 
 def forget_measures(config: RunConfig, path: Path) -> None:

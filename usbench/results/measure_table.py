@@ -11,7 +11,7 @@ from usbench.metrics.scores import Figures, ProtocolScores
 from usbench.results.format import format_value, format_with_interval
 
 HEADER = (
-    *("measurement", "unit", "bias", "limits of agreement", "mean error", "mean error, %"),
+    *("measurement", "unit", "bias", "limits of agreement", "absolute error", "absolute error, %"),
     *("within tolerance", "ICC", "failures", "n"),
 )
 NAMES = {"mm2": "mm²", "px2": "px²", "deg": "°"}

@@ -23,7 +23,7 @@ from usbench.io.console import track
 from usbench.io.files import JsonObject, file_sha256
 from usbench.leaderboard.cache import Cache, hash_code, key
 from usbench.leaderboard.columns import NO_LEAKAGE
-from usbench.leaderboard.page import result_cases
+from usbench.leaderboard.page import result_cases, result_measures
 from usbench.leaderboard.page.commands import RunCommand, reproduce_command, result_command
 from usbench.leaderboard.page.document import ASSETS, as_json, render
 from usbench.leaderboard.page.result_settings import setting_tables
@@ -44,6 +44,7 @@ from usbench.results.gallery.file import (
     may_show_images,
     why_no_gallery,
 )
+from usbench.results.measure_table import HEADER
 from usbench.results.result import Result
 
 SHARED = (
@@ -51,6 +52,7 @@ SHARED = (
     "page.js",
     "result.css",
     "result.js",
+    "measures.js",
     "vendor/d3.min.js",
     "vendor/plot.umd.min.js",
     "vendor/LICENSES.txt",
@@ -185,7 +187,10 @@ def render_result(
     may_have_gallery = why_no_gallery(result) is None
     gallery = gallery if may_have_gallery else None
     curves = gallery["curves"] if gallery else {}
+    measures = result_measures.measure_cards(result, case_table)
     data: JsonObject = {"curves": curves}
+    if measures:
+        data["measures"] = result_measures.plot_data(measures)
     worst = quartiles = None
     if is_judgeable(case_table, task):
         rows = parse_rows(case_table)
@@ -210,6 +215,8 @@ def render_result(
         quartiles=quartiles,
         worst_cases=worst,
         most_classes=result_cases.MOST_CLASSES,
+        measures=measures,
+        measure_header=HEADER,
         titles=TITLES,
         score_title=score_title,
         no_leakage=NO_LEAKAGE,
