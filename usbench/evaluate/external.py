@@ -198,7 +198,7 @@ def score_external(
     file = prediction_files(config.run_dir, "test")[0].relative_to(config.runs).as_posix()
     result = build_result(
         replace(facts, predictions=PredictionsFile(file, sha256, len(test))),
-        reported_scores(config, scores),
+        reported_scores(config, scores, dataset),
     )
     cases = store.hash_case_ids(scores.cases, config.dataset.redistribute, dataset.name)
     return ExternalRow(store.save_result(config.results, result, cases), result, scores, missing)

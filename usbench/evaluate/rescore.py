@@ -17,13 +17,13 @@ from usbench.errors import DataError, RunError, UsbenchError
 from usbench.io.config import conf_dir
 from usbench.io.console import track
 from usbench.io.files import JsonObject, file_sha256
-from usbench.metrics import detect_scorer, segment_scorer
+from usbench.metrics import detect_scorer
 from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO
 from usbench.metrics.mask_protocols import MASK_PROTOCOLS
-from usbench.metrics.measures.measurements import MEASURE
 from usbench.metrics.scores import Figure, Figures, ProtocolScores, Scores
 from usbench.results import scoring, store
 from usbench.results.build import build_result, report_scores
+from usbench.results.case_scores import scorable_protocols, score_case_table
 from usbench.results.predictions import StoredPredictions, prediction_files, read_predictions
 from usbench.results.result import Result
 from usbench.runner import config as run_config
@@ -142,7 +142,7 @@ def rescore(result: Result, runs: Path) -> tuple[Result, Cases]:
     if measures := config.metric.get("measures"):
         metric = {**result.config["metric"], "measures": measures}
         facts = replace(result, config={**result.config, "metric": metric})
-    return build_result(facts, reported_scores(config, scores)), cases
+    return build_result(facts, reported_scores(config, scores, run.dataset)), cases
 
 
 def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | None:
@@ -180,7 +180,9 @@ def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | Non
         others[protocol.name] = merge_protocols(others[protocol.name], protocol)
     cases = [{name: value or None for name, value in row.items()} for row in rows]
     first = merge_protocols(result.protocol, new.protocols[0])
-    return build_result(result, replace(new, protocols=(first, *others.values()))), cases
+    strata = result.strata if first.version == result.protocol.version else ()
+    reported = replace(new, protocols=(first, *others.values()), strata=strata)
+    return build_result(result, reported), cases
 
 
 def keeps_version(result: Result, new: ProtocolScores) -> bool:
@@ -218,14 +220,10 @@ def scores_from_cases(result: Result, rows: Sequence[Mapping[str, str]]) -> Scor
     classes = result.config["dataset"]["views"][result.task]["classes"]
     name, version = result.protocol.name, result.protocol.version
     if result.task == "segment":
-        all_native = {rule.name for rule in MASK_PROTOCOLS.values() if rule.is_native}
-        native = [scores.name for scores in result.protocols if scores.name in all_native]
-        measures = None
-        if any(scores.name == MEASURE.name for scores in result.protocols):
-            measures = result.config["metric"].get("measures")
-        if name not in native:
-            return None
-        return segment_scorer.from_cases(rows, classes, native, measures)
+        rules = scorable_protocols(result.task)
+        names = [scores.name for scores in result.protocols if scores.name in rules]
+        metric = result.config.get("metric") or {}
+        return score_case_table(rows, "segment", classes, names, metric) if name in names else None
     if name != COCO:
         return None
     scores = detect_scorer.from_cases(rows, classes)
@@ -296,7 +294,7 @@ def with_current_description(scores: ProtocolScores) -> ProtocolScores:
 def with_current_declarations(config: RunConfig) -> RunConfig:
     """The configuration with what the dataset's YAML declares today and isn't part of the run.
 
-    That is which groups aren't known, and which measurements are scored.
+    That is which groups aren't known, which measurements are scored, and which strata.
     """
     path = conf_dir() / "dataset" / f"{config.dataset.name}.yaml"
     if not path.is_file():
@@ -306,7 +304,11 @@ def with_current_declarations(config: RunConfig) -> RunConfig:
     metric: JsonObject = dict(config.metric)
     if measures:
         metric["measures"] = {**metric.get("measures", {}), **measures}
-    dataset = replace(config.dataset, unknown_groups=facts.get("unknown_groups"))
+    dataset = replace(
+        config.dataset,
+        unknown_groups=facts.get("unknown_groups"),
+        strata=tuple(facts.get("strata") or ()),
+    )
     return replace(config, dataset=dataset, metric=metric)
 
 

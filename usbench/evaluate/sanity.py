@@ -171,4 +171,4 @@ def baseline_result(config: RunConfig, dataset: Dataset, check: Check) -> Result
     protocols = tuple(part for part in check.scores.protocols if part.name in named)
     scores = replace(check.scores, protocols=protocols)
     facts = facts_without_run(config, image_counts(dataset), "baseline", check.name, run_id)
-    return build_result(facts, reported_scores(config, scores))
+    return build_result(facts, reported_scores(config, scores, dataset))

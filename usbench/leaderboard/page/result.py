@@ -27,6 +27,7 @@ from usbench.leaderboard.page import result_cases, result_measures
 from usbench.leaderboard.page.commands import RunCommand, reproduce_command, result_command
 from usbench.leaderboard.page.document import ASSETS, as_json, render
 from usbench.leaderboard.page.result_settings import setting_tables
+from usbench.leaderboard.page.result_strata import describe_test
 from usbench.leaderboard.rows import mean_if_all
 from usbench.metrics.scores import Figures
 from usbench.results import store
@@ -217,6 +218,7 @@ def render_result(
         most_classes=result_cases.MOST_CLASSES,
         measures=measures,
         measure_header=HEADER,
+        describe_test=describe_test,
         titles=TITLES,
         score_title=score_title,
         no_leakage=NO_LEAKAGE,

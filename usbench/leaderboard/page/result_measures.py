@@ -36,7 +36,7 @@ def measure_cards(result: Result, case_table: Sequence[Case]) -> list[MeasureCar
     scores = measure_scores(result)
     if scores is None:
         return []
-    declared = read_measures(result.config["metric"].get("measures"), result.task)
+    declared = read_measures((result.config.get("metric") or {}).get("measures"), result.task)
     return [
         make_card(measure, scores.per_class[measure.name], case_table)
         for measure in declared
