@@ -16,7 +16,7 @@ from usbench.metrics.strata import (
 )
 
 
-def cases_of(*rows: tuple[str, str, float]) -> list[StratifiedCase]:
+def cases_of(*rows: tuple[str, str, float | None]) -> list[StratifiedCase]:
     """(id, group, value) each."""
     return [StratifiedCase(*row) for row in rows]
 
@@ -56,9 +56,10 @@ def test_under_the_null_p_is_uniform_enough():
 def test_a_group_has_the_mean_of_its_images_and_the_label_of_most():
     """`g` is of a: (1 + 3) / 2, its image of b is left out; `h` has one of each: the first."""
     cases = cases_of(
-        ("1", "g", 1), ("2", "g", 3), ("3", "g", 9), ("4", "h", 5), ("5", "h", 7), ("6", "i", 2)
+        *(("1", "g", 1), ("2", "g", 3), ("3", "g", 9), ("4", "h", 5), ("5", "h", 7), ("6", "i", 2)),
+        *(("7", "i", None), ("8", "j", None)),  # nothing is there or predicted
     )
-    labels = {"1": "a", "2": "a", "3": "b", "4": "b", "5": "a", "6": "a"}
+    labels = {"1": "a", "2": "a", "3": "b", "4": "b", "5": "a", "6": "a", "7": "b", "8": "b"}
     values, strata, left_out = group_values(cases, labels)
     assert values.tolist() == [2, 5, 2] and strata.tolist() == [0, 1, 0] and left_out == 2
 
@@ -77,7 +78,8 @@ def test_each_stratum_is_scored_on_its_images_and_p_is_corrected():
     assert {name: (f.value, f.n) for name, f in kind.levels.items()} == {
         "new": (1, 6), "old": (0, 6),
     }  # fmt: skip
-    assert side.levels["left"] == Figure(0.4, 5) and side.unlabelled == 2
+    assert side.levels["left"] == Figure(0.4, 5) and side.images == {"left": 5, "right": 5}
+    assert side.unlabelled == 2
     assert kind.p == pytest.approx(2 / 924, abs=0.001) and kind.p_holm == 2 * kind.p
     assert side.p_holm == side.p and side.p > 0.9 and (kind.groups, side.groups) == (12, 10)
 

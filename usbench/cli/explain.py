@@ -135,6 +135,8 @@ def explain(options: Options) -> None:
     show_protocols(without_measures(protocols), task, options.label, " · ".join(parts))
     if options.label is None:
         show_measures(protocols)
+        for protocol in protocols[len(without_measures(protocols)) :]:  # it comes last
+            say(f"{protocol.name} {protocol.version}: {protocol.description}")
     if options.label is None and (figures := describe_custom(result)):
         say(f"figures of the metric, under any protocol: {figures}")
     score = None

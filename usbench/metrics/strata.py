@@ -29,7 +29,7 @@ class StratifiedCase:
 
     id: str
     group: str
-    value: float  # how good its prediction is
+    value: float | None  # how good its prediction is; None: it says nothing of that
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Strata:
     variable: str
     score: str  # name of the figures
     levels: Mapping[str, Figure]  # label → the score of its images
+    images: Mapping[str, int]  # label → how many images have it
     p: float | None  # of the test; None where there is none
     p_holm: float | None  # corrected for all variables
     groups: int  # that were tested
@@ -85,6 +86,7 @@ def _score_variable(
     for case in labelled:
         by_label[labels[case.id]].add(case.id)
     values, numbers, left_out = group_values(labelled, labels)
+    images = {label: len(by_label[label]) for label in sorted(by_label)}
     reason = None
     if len(set(numbers.tolist())) < 2:
         reason = f"no test: expected groups of at least two strata, got {len(by_label)} strata"
@@ -93,7 +95,8 @@ def _score_variable(
     return Strata(
         variable=variable,
         score=score,
-        levels={label: score_cases(by_label[label]) for label in sorted(by_label)},
+        levels={label: score_cases(by_label[label]) for label in images},
+        images=images,
         p=None if reason else permutation_p_of_strata(values, numbers),
         p_holm=None,
         groups=len(values),
@@ -109,21 +112,21 @@ def group_values(
     """The value and the stratum of each group.
 
     Args:
-        cases: that have a label.
+        cases: that have a label; those without a value don't count.
         labels: image → label.
 
     Returns:
         ((G,) means over the images with the group's label, (G,) numbers of these labels, how many
         images have another label than their group).
     """
-    groups: dict[str, list[StratifiedCase]] = defaultdict(list)
+    groups: dict[str, list[tuple[str, float]]] = defaultdict(list)
     for case in cases:
-        groups[case.group].append(case)
+        if case.value is not None:
+            groups[case.group].append((labels[case.id], case.value))
     values, chosen, left_out = [], [], 0
     for members in groups.values():
-        label, count = Counter(labels[case.id] for case in members).most_common(1)[0]
-        own = [case.value for case in members if labels[case.id] == label]
-        values.append(sum(own) / count)
+        label, count = Counter(label for label, _ in members).most_common(1)[0]
+        values.append(sum(value for own, value in members if own == label) / count)
         chosen.append(label)
         left_out += len(members) - count
     numbers = {label: n for n, label in enumerate(sorted(set(chosen)))}

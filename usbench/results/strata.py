@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 from usbench.metrics.scores import Figure, Scores
 from usbench.metrics.strata import Strata, StratifiedCase, score_strata
 from usbench.results.case_scores import scorable_protocols, score_case_table
-from usbench.results.gallery.cases import display_quality, is_judgeable, parse_rows, rank_cases
+from usbench.results.gallery.cases import (
+    display_quality,
+    is_informative,
+    is_judgeable,
+    parse_rows,
+    rank_cases,
+)
 from usbench.results.store import encode_cell
 from usbench.types import Record, Task
 
@@ -45,11 +51,7 @@ def strata_of(
     ):
         return ()
     rows = [{key: encode_cell(cell, key) for key, cell in row.items()} for row in scores.cases]
-    groups = {str(row["case"]): str(row["group"]) for row in scores.cases}
-    cases = [
-        StratifiedCase(case, groups[case], display_quality(quality, task))
-        for case, quality in rank_cases(parse_rows(rows), task)
-    ]
+    cases = compared_cases(rows, task)
     if primary not in score_case_table(rows, task, classes, [name], metric).protocol.scores:
         return ()
 
@@ -62,3 +64,15 @@ def strata_of(
         for variable in variables
     }
     return score_strata(cases, labels, primary, score_cases)
+
+
+def compared_cases(rows: Sequence[Mapping[str, str]], task: Task) -> list[StratifiedCase]:
+    """The images of a case table, with their quality; None where nothing is there or predicted."""
+    groups = {row["case"]: row["group"] for row in rows}
+    parsed = parse_rows(rows)
+    informative = {row.case for row in parsed if is_informative(row, task)}
+    cases = []
+    for case, quality in rank_cases(parsed, task):
+        value = display_quality(quality, task) if case in informative else None
+        cases.append(StratifiedCase(case, groups[case], value))
+    return cases

@@ -10,8 +10,10 @@ def describe_test(strata: Strata) -> str:
     """The p value of a variable's test, or why there is none, and which images don't count."""
     notes = [strata.reason or "no test"]
     if strata.p is not None and strata.p_holm is not None:
-        test = f"p = {format_p(strata.p_holm)} (uncorrected {format_p(strata.p)})"
-        notes = [f"{test} over {format_count(strata.groups, 'group')}"]
+        corrected = f" (uncorrected {format_p(strata.p)})" if strata.p != strata.p_holm else ""
+        notes = [
+            f"p = {format_p(strata.p_holm)}{corrected}, {format_count(strata.groups, 'group')}"
+        ]
     if strata.left_out:
         images = format_count(strata.left_out, "image")
         notes.append(f"{images} left out of the test, labelled unlike most of their group")
