@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from usbench.io.console import table
+from usbench.io.console import say, table
 from usbench.metrics.measures.agreement_figures import LIMITS
 from usbench.metrics.measures.measurements import MEASURE
 from usbench.metrics.scores import Figures, ProtocolScores
@@ -27,6 +27,7 @@ def show_measures(protocols: Sequence[ProtocolScores]) -> None:
     for protocol in protocols:
         if protocol.name == MEASURE.name:
             lines = [measure_row(name, part) for name, part in protocol.per_class.items()]
+            say("")
             table("measurements, with 95 % intervals", HEADER, lines)
 
 
