@@ -252,13 +252,14 @@ def resolve_model(
 def choose_recipe(composed: Composed, dataset: DatasetConfig, real: bool) -> str:
     """The recipe's name. Raises UnsuitableError where the model has no such recipe."""
     model, name = composed["model"], composed["recipe"]
+    recipes, asked = model["recipes"], f"recipe={name}"
     if name == "auto":
         name = dataset.recipes.get(model["name"], "standard") if real else "quick"
-    if name not in model["recipes"]:
-        raise UnsuitableError(
-            f"recipe={name}",
-            f"expected one of {', '.join(model['recipes'])} for {model['name']}",
-        )
+        asked = f"recipe=auto, here {name}"
+        if len(recipes) == 1:
+            (name,) = recipes
+    if name not in recipes:
+        raise UnsuitableError(asked, f"expected one of {', '.join(recipes)} for {model['name']}")
     return str(name)
 
 
