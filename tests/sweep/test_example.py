@@ -23,7 +23,6 @@ from usbench.results.store import load_results
 
 PAGE = (ROOT / "usbench/sweep/README.md").read_text("utf-8")
 TINY = (
-    "recipe=tiny",
     "threads=1",
     "dataset.phantom.counts={train:8,val:4,test:8}",
     "dataset.phantom.size=[64,64]",

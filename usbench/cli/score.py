@@ -11,9 +11,9 @@
 The last is scored on a dataset's test split and enters the leaderboard as an external row; a
 dataset of your own needs --config-dir DIR. Masks are index PNGs of one stem, 0 = background; of one
 class, masks of 0 and 255 or of one bit are read too. --values says which value stands for which
-class. An image without a prediction is scored as one in which
-nothing was predicted, and counted; --strict refuses it. --group says which images belong together
-(its first group in the name): intervals resample those.
+class, in targets and predictions alike; with it --classes isn't needed. An image without a
+prediction is scored as one in which nothing was predicted, and counted; --strict refuses it.
+--group says which images belong together (its first group in the name): intervals resample those.
 """
 
 from __future__ import annotations
@@ -69,8 +69,6 @@ def parse_arguments(argv: list[str] | None) -> Options:
             parser.error(f"{option} goes with --targets; a dataset has its own")
         if options.task not in TASKS_OF.get(name, MODELS):
             parser.error(f"{option} goes with --task {' or '.join(TASKS_OF[name])}")
-    if options.classes is not None and options.values is not None:
-        parser.error("--values names the classes; leave --classes out")
     if options.dataset and not options.name:
         parser.error("--dataset needs --name: the name of the row")
     return options

@@ -47,7 +47,7 @@ def open_pairs(options: Options) -> files.Pairs:
     else:
         classes = list(filter(None, (options.classes or "").split(",")))
         if options.task == "segment":
-            values = files.parse_values(options.values) or files.number_classes(classes)
+            values = files.class_values(options.values, classes)
             pairs = files.pair_masks(targets, predictions, values, options.ignore, strict)
         else:
             pairs = files.pair_yolo(targets, predictions, classes, strict)

@@ -19,6 +19,7 @@ from usbench.errors import ConfigError, DataError, UnsuitableError, UsbenchError
 from usbench.io.config import Composed
 from usbench.io.console import say, table
 from usbench.io.files import JsonObject, write_atomically
+from usbench.io.numbers import format_count
 from usbench.runner.config import RunAddress, RunConfig
 from usbench.runner.plan import Plan
 from usbench.runner.publish import remove_leftovers
@@ -264,7 +265,7 @@ class Sweep:
         if rows:
             table("not done", ["run", "state", "why"], rows)
         counts = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
-        say(f"{states.total()} runs: {counts}" + (f"; work done twice: {lost}" if lost else ""))
+        say(f"{format_count(states.total(), 'run')}: {counts}" + (f"; work done twice: {lost}" if lost else ""))
         unfinished = states.keys() & UNFINISHED
         if to_do := sorted(unfinished & TO_DO):
             say(f"the same command again does what is {' or '.join(to_do)}")
