@@ -265,7 +265,10 @@ class Sweep:
         if rows:
             table("not done", ["run", "state", "why"], rows)
         counts = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
-        say(f"{format_count(states.total(), 'run')}: {counts}" + (f"; work done twice: {lost}" if lost else ""))
+        say(
+            f"{format_count(states.total(), 'run')}: {counts}"
+            + (f"; work done twice: {lost}" if lost else "")
+        )
         unfinished = states.keys() & UNFINISHED
         if to_do := sorted(unfinished & TO_DO):
             say(f"the same command again does what is {' or '.join(to_do)}")
