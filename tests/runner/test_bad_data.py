@@ -564,7 +564,7 @@ def test_the_recipe(pristine, resolve, overrides, recipe):
 def test_auto_takes_an_only_recipe_also_on_real_images(compose, pristine, recipes, chosen):
     composed = compose(*QUIET, *SMALL, "dataset=spinal", "model=unet")
     model = dict(composed["model"])
-    model["recipes"] = {name: model["recipes"]["tiny"] for name in recipes}
+    model["recipes"] = dict.fromkeys(recipes, model["recipes"]["tiny"])
     composed |= {"model": model, "data": str(pristine)}
     if chosen:
         assert resolve_config(composed).recipe == chosen
