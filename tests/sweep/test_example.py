@@ -165,7 +165,7 @@ def test_mlflow_has_one_parent_for_both_starts(story: Story) -> None:
     (parent,) = client.search_runs([experiments["usbench/sweeps"]])
     assert parent.info.status == "FINISHED"
     assert parent.info.run_name.startswith(
-        "source=phantom dataset=phantom,busi model=unet,fpn seed=0 "
+        "source=phantom dataset=phantom,busi model=unet,fpn recipe=tiny seed=0 "
     )
     runs = client.search_runs(
         [experiments["usbench/phantom-segment"], experiments["usbench/busi-segment"]]
