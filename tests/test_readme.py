@@ -143,7 +143,7 @@ def test_the_order_of_the_readme():
         "Licences",
     ]
     start = PROSE[README].partition("## ")[0]
-    assert start.count("![") == 1  # what it is, and one picture
+    assert start.count("<img ") == 1  # what it is, and one picture
 
 
 @pytest.mark.parametrize("page", [README, CONF])

@@ -239,7 +239,8 @@ def test_a_dataset_of_one_s_own_has_external_rows(own_dataset, capsys, values):
     assert ".857" in capsys.readouterr().out
     assert leaderboard.main([*places[1:], *conf]) == 0
     text = (folder / "results/LEADERBOARD.md").read_text()
-    assert "## cysts: Our cysts" in text and "| ours | .857" in text
+    assert "### cysts · masks" in text and "- **cysts**: Our cysts" in text
+    assert "| ours | .857" in text
     page = (folder / "results/index.html").read_text()
     command = "usbench score --task segment --dataset cysts --predictions PREDICTIONS --name ours"
     assert f"{command} --config-dir DIR" in page

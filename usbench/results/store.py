@@ -33,7 +33,7 @@ from usbench.results.schema import fault, schema
 Case = Mapping[str, Cell]  # one row of a case table: column → value
 CASES = ".cases.csv.gz"
 PHANTOM = "phantom"  # the folder of results on phantoms
-DISTANCES = ("_px", "_mm", "_diag")  # endings of scores that are distances
+DISTANCES = ("_px", "_mm", "_diag", "_nme")  # endings of scores that are distances
 REMEDY = "restore it from version control, or remove it and run again"
 
 
