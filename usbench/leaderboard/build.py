@@ -165,10 +165,15 @@ def scores_by_class(tables: Sequence[ProtocolScores], name: str) -> dict[str, Ro
 
 
 def mark_old_version(row: Row, result: Result, versions: Mapping[str, int]) -> Row:
-    """The row, marked if its model was trained by an older version of the adapter."""
+    """The row, marked if its model was trained by an older version of the adapter.
+
+    Its name says an older version only.
+    """
     version, current = version_of(result), versions.get(result.model)
-    if result.origin != "run" or version is None or current is None or version >= current:
+    if result.origin != "run" or version is None or current is None:
         return row
+    if version >= current:
+        return replace(row, name=row.name.replace(f" · version={current}", ""))
     note = f"older version ({version}, now {current})"
     return replace(row, old_version=True, note="; ".join(filter(None, [note, row.note])))
 

@@ -28,7 +28,13 @@ class Column:
     number: Callable[[Row], float | None] | None = None  # sorts the rows; None: the text does
     is_main: bool = False  # the score that the table is sorted by
     is_custom: bool = False  # a score that the user's metric adds
+    term: str = ""  # in the glossary; "": the title itself
     texts: tuple[str, ...] = ()  # of a table's rows, once `fill_columns` has filled them in
+
+    @property
+    def tip(self) -> str:
+        """What the title means, in a sentence or two."""
+        return legend.GLOSSARY[self.term or self.title]
 
 
 NAMES = (
@@ -49,15 +55,12 @@ def score_columns(rows: Sequence[Row]) -> list[Column]:
     return [
         Column("rank", format_rank, lambda row: row.rank[0] if row.rank else None),
         *NAMES,
-        score_column(custom_title(rows, main), main, is_main=True),
+        main_column(rows),
         *leakage_columns(rows, main),
-        *(
-            replace(score_column(custom_title(rows, name), name), is_custom=True)
-            for name in custom_scores(rows)
-        ),
-        *(score_column(name, name) for name in further_scores(rows)),
+        *(custom_column(rows, name) for name in custom_scores(rows)),
+        *map(score_column, further_scores(rows)),
         Column(
-            "target_score",
+            "target score",
             lambda row: "" if row.target_score is None else format_value(row.target_score, main),
             lambda row: row.target_score,
         ),
@@ -68,7 +71,9 @@ def score_columns(rows: Sequence[Row]) -> list[Column]:
             lambda row: "" if row.parameters is None else f"{row.parameters:,}",
             lambda row: row.parameters,
         ),
-        Column("per image", format_cost, latency_ms),
+        Column("mul–adds", format_operations, count_operations),
+        Column("ms per image", format_latency, latency_ms),
+        Column("timed on", lambda row: row.cost.on if row.cost and row.reporting else ""),
         Column("training h", format_hours, shown_hours),
         Column("Δ published", format_difference, lambda row: row.delta),
         Column("source", format_source),
@@ -98,9 +103,10 @@ def class_tables(rows: Sequence[Row]) -> list[tuple[str, list[Column]]]:
         with_classes = [row for row in rows if row.classes_of(custom)]
         if labels:
             columns = [
-                Column(label, partial(format_class, label=label, custom=custom)) for label in labels
+                Column(label, partial(format_class, label=label, custom=custom), term=legend.CLASS)
+                for label in labels
             ]
-            title = custom_title(rows, custom) if custom else with_classes[0].primary
+            title = custom_title(rows, custom or with_classes[0].primary)
             tables.append((title, fill_columns([*NAMES, *columns], with_classes)))
     return tables
 
@@ -122,14 +128,27 @@ def custom_direction(rows: Sequence[Row], name: str) -> bool | None:
     return directions.pop() if len(directions) == 1 else None
 
 
-def score_column(title: str, name: str, is_main: bool = False) -> Column:
-    """The column of one score, with its interval."""
+def score_column(name: str, title: str = "", term: str = "") -> Column:
+    """The column of one score, with its interval; titled by the score's name for people."""
     return Column(
-        title,
+        title or score_title(name),
         lambda row: format_score(row.scores.get(name), name),
         lambda row: row.scores[name].value if name in row.scores else None,
-        is_main,
+        term=term or legend.score_term(name),
     )
+
+
+def main_column(rows: Sequence[Row]) -> Column:
+    """The column of the score that a table is sorted by."""
+    name = main_score_of(rows)
+    is_custom = any(name in row.custom for row in rows)
+    term = legend.CUSTOM if is_custom else ""
+    return replace(score_column(name, custom_title(rows, name), term), is_main=True)
+
+
+def custom_column(rows: Sequence[Row], name: str) -> Column:
+    """The column of a custom score."""
+    return replace(score_column(name, custom_title(rows, name), legend.CUSTOM), is_custom=True)
 
 
 def leakage_columns(rows: Sequence[Row], main: str) -> list[Column]:
@@ -137,17 +156,21 @@ def leakage_columns(rows: Sequence[Row], main: str) -> list[Column]:
     of_leakage = max(rows, key=lambda row: (row.leakage, len(row.similar)))
     listed, similar = of_leakage.leakage, of_leakage.similar
     first, *further = CORRELATIONS
-    columns = [score_column(without(main, listed, similar, first), main + NO_LEAKAGE)]
-    for threshold in further:
-        title = without(main, similar.get(threshold, 0), similar, threshold)
-        columns.append(score_column(title, score_below(main, threshold)))
-    return columns
+    parts = [(main + NO_LEAKAGE, listed, first)]
+    parts += [
+        (score_below(main, threshold), similar.get(threshold, 0), threshold)
+        for threshold in further
+    ]
+    return [
+        score_column(name, without(main, images, similar, threshold), legend.WITHOUT)
+        for name, images, threshold in parts
+    ]
 
 
 def without(main: str, images: int, similar: Mapping[float, int], threshold: float) -> str:
-    """Such as "dice without 10 images (r ≥ .90)"; without r where images were listed otherwise."""
+    """Such as "Dice without 10 images (r ≥ .90)"; without r where images were listed otherwise."""
     rule = f" (r ≥ {format_threshold(threshold)})" if similar.get(threshold) == images else ""
-    return f"{main} without {images} images{rule}"
+    return f"{score_title(main)} without {images} images{rule}"
 
 
 def format_threshold(threshold: float) -> str:
@@ -228,20 +251,26 @@ def format_groups(row: Row) -> str:
     return count if se is None else f"{count} (SE {format_value(se, row.primary)})"
 
 
-def format_cost(row: Row) -> str:
-    """What one image costs, and where that was measured."""
-    if row.cost is None or not row.reporting:
-        return ""
-    cost = row.cost
-    return (
-        f"{cost.macs / 1e9:.1f} G mul–adds, {cost.latency_ms.p50:.0f} ms ({cost.fps:.0f} fps) "
-        f"on {cost.on}"
-    )
+def count_operations(row: Row) -> float | None:
+    """Multiply–adds for one image, where the table shows them."""
+    return float(row.cost.macs) if row.cost and row.reporting else None
+
+
+def format_operations(row: Row) -> str:
+    """Multiply–adds for one image, such as 9.4 G."""
+    operations = count_operations(row)
+    return "" if operations is None else f"{operations / 1e9:.1f} G"
 
 
 def latency_ms(row: Row) -> float | None:
     """Median time of one image, where the table shows it."""
     return float(row.cost.latency_ms.p50) if row.cost and row.reporting else None
+
+
+def format_latency(row: Row) -> str:
+    """The median time of one image."""
+    latency = latency_ms(row)
+    return "" if latency is None else f"{latency:.0f}"
 
 
 def format_hours(row: Row) -> str:
@@ -262,7 +291,7 @@ def format_difference(row: Row) -> str:
         return ", ".join(row.marks) + (verdict if row.marks else "")
     if row.agreement and row.agreement.reason:
         verdict += f" ({row.agreement.reason})"
-    score = "" if row.delta_score == row.primary else f"{row.delta_score}, "
+    score = "" if row.delta_score == row.primary else f"{score_title(row.delta_score)}, "
     return f"{format_value(row.delta, row.delta_score, '+')} ({score}{row.against}){verdict}"
 
 
@@ -275,7 +304,9 @@ def format_source(row: Row) -> str:
 
 def format_transfer(row: Row | None) -> str:
     """A cell of a transfer table: the primary score with its name."""
-    return "" if row is None else f"{row.primary} {format_with_interval(row.score, row.primary)}"
+    if row is None:
+        return ""
+    return f"{score_title(row.primary)} {format_with_interval(row.score, row.primary)}"
 
 
 def table_title(row: Row) -> tuple[str, str]:

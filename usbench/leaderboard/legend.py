@@ -1,12 +1,13 @@
-"""How to read the leaderboard: the lines that stand above its tables and on its page."""
+"""How to read the leaderboard: its legend, and what the titles of columns mean."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from usbench.io.numbers import format_count
 from usbench.metrics import paired
-from usbench.results.format import format_value
+from usbench.results.format import format_value, score_title
 
 SEEDS = (
     "Several seeds of one recipe are one row with their mean. *seeds* is their number and sample "
@@ -22,7 +23,6 @@ FOLDS = (
     "tables don't suffice for a protocol, the mean over folds is shown without an interval, and "
     "the note says so."
 )
-TARGET_SCORE = "*target_score* is the score of the target itself under the protocol."
 OLD_VERSION = (
     "`older version`: trained by an older version of the model's adapter than the code's. The row "
     "stays and has no rank until the model is trained again."
@@ -34,12 +34,6 @@ LEGEND = (
     ),
     SEEDS,
     FOLDS,
-    TARGET_SCORE,
-    (
-        "*per image* is the time from the native image to its prediction at batch 1, on the named "
-        "device. *training h* is the mean over the seeds, each on the machine that its result "
-        "names."
-    ),
     (
         "*rank* is the range of places that paired tests on the same cases leave a row (whole "
         "groups swapped, Holm over the table's pairs, level .05): rows whose ranges overlap are "
@@ -67,7 +61,6 @@ PHANTOM_LEGEND = (
         "*rank* is the range of places that paired tests on the same cases leave a row: rows whose "
         "ranges overlap are tied."
     ),
-    TARGET_SCORE,
     OLD_VERSION,
 )
 
@@ -81,6 +74,125 @@ UNKNOWN_PROTOCOL = (
 )
 
 
+# ---- what the columns' titles mean
+
+SCORE_MEANINGS = {
+    "dice": "Overlap of mask and target: twice the common area over the sum of both areas.",
+    "iou": "Intersection over union: the common area of mask and target over their joint area.",
+    "pooled_dice": "Dice of all test images' pixels counted together, per class.",
+    "empty_false_positive_rate": (
+        "Share of the images without a class in which the model draws it. Lower is better."
+    ),
+    "precision": "Share of what was predicted that is right.",
+    "recall": "Share of what is there that was found.",
+    "nsd": "Share of the two outlines that lies within 2 px of each other.",
+    "nsd_mm": "Share of the two outlines that lies within two pixels' larger side of each other.",
+    "hd_px": "Hausdorff distance: the farthest distance between the outlines. Lower is better.",
+    "hd_mm": "Hausdorff distance: the farthest distance between the outlines. Lower is better.",
+    "hd95_px": (
+        "95th percentile of the distances between the outlines, which a few stray pixels don't "
+        "change. Lower is better."
+    ),
+    "hd95_mm": (
+        "95th percentile of the distances between the outlines, in mm where the pixel size is "
+        "known. Lower is better."
+    ),
+    "assd_px": "Average distance between the two outlines. Lower is better.",
+    "assd_mm": (
+        "Average distance between the two outlines, where the pixel size is known. Lower is better."
+    ),
+    "map50_95": (
+        "Average precision of boxes: the mean over classes and over overlaps (IoU) from .50 to .95."
+    ),
+    "map50": "Average precision of boxes that overlap a target by IoU .50 or more.",
+    "map75": "Average precision of boxes that overlap a target by IoU .75 or more.",
+    "ar100": "Average recall: share of the targets found by at most 100 boxes per image.",
+    "mre_px": "Mean distance between a predicted point and the target. Lower is better.",
+    "mre_mm": (
+        "Mean distance between a predicted point and the target, where the pixel size is known. "
+        "Lower is better."
+    ),
+    "median_re_px": "Median distance between a predicted point and the target. Lower is better.",
+    "ofd_nme": "Error of both ends of the occipitofrontal diameter, over its length.",
+    "bpd_nme": "Error of both ends of the biparietal diameter, over its length.",
+    "tad_nme": "Error of both ends of the transverse abdominal diameter, over its length.",
+    "apad_nme": "Error of both ends of the anteroposterior abdominal diameter, over its length.",
+    "fl_nme": "Error of both ends of the femur, over its length.",
+    "ctr": "One minus the relative error of the cardiothoracic ratio.",
+    "lvid_sd_mm": "SD of the differences from the experts' diameter of the left ventricle.",
+    "mae_mm": "Mean absolute error of a clinical measurement in mm.",
+    "mae_px": "Mean absolute error of a clinical measurement in px.",
+    "mae_mm2": "Mean absolute error of a measured area in mm².",
+    "mae_px2": "Mean absolute error of a measured area in px².",
+    "mae_deg": "Mean absolute error of a measured angle in degrees.",
+    "mae_pct": "Mean absolute error of a clinical measurement, in % of the true value.",
+    "within_tolerance": (
+        "Share of the images whose measurement is off by no more than clinics tolerate."
+    ),
+}
+WITHOUT, WITHIN, CUSTOM, CLASS = (  # terms of columns whose titles vary
+    "without leaking images",
+    "within a distance",
+    "custom score",
+    "score of a class",
+)
+GLOSSARY: Mapping[str, str] = {  # title of a column, or term for some → what it means
+    "rank": (
+        "The places that paired tests on the same images leave a model: 1–3 means that no test "
+        "tells it from the models that share a place. Rows without a rank were not compared."
+    ),
+    "model": "The model, as in model=NAME; where two rows have one name, what tells them apart.",
+    "recipe": "The training settings: quick, standard or a paper's, and what was altered in them.",
+    **{score_title(name): meaning for name, meaning in SCORE_MEANINGS.items()},
+    WITHIN: "Share of the points predicted within so many px or mm of the target.",
+    WITHOUT: (
+        "The score without test images that resemble a training image, by the correlation r of "
+        "32×32 thumbnails. A large drop says that the full score is optimistic."
+    ),
+    CUSTOM: "A score that the user's own metric adds.",
+    CLASS: "The table's main score for one class alone.",
+    "target score": (
+        "What the targets themselves score under the protocol: below 1 where the protocol itself "
+        "loses something."
+    ),
+    "seeds": (
+        "How many trainings the score is a mean of, with their sample SD. 2 of 3: one failed or "
+        "lacks folds."
+    ),
+    "groups": (
+        "How many independent units, such as patients, the test images are of, with the standard "
+        "error over them."
+    ),
+    "parameters": "How many numbers the model learns.",
+    "mul–adds": "Multiplications and additions for one image, in thousands of millions (G).",
+    "ms per image": (
+        "Median time from the image at its own size to the prediction, one image at a time, on "
+        "the machine that is named."
+    ),
+    "timed on": "The machine that the time per image was measured on.",
+    "training h": "Hours of training, the mean over the seeds, each on its own machine.",
+    "Δ published": (
+        "Ours minus the published score, where protocol, data, model and recipe are the same; "
+        "otherwise ≠ names what differs, and no difference is shown."
+    ),
+    "source": (
+        "ours: run by usbench; external: other people's predictions, scored by usbench; human: one "
+        "annotator against another; baseline: no network; else the paper, and who verified it."
+    ),
+    "note": "What else a reader should know of the row.",
+    "notes": "Numbers of the notes below the table.",
+    "seed": "The number that random choices start from.",
+    "run id": "The hash that names a run and ends its files' names.",
+    "status": "Whether the run failed or was skipped.",
+    "reason": "Why there is no score.",
+}
+
+
+def score_term(score: str) -> str:
+    """The glossary's term for the column of a score."""
+    return WITHIN if score.startswith("sdr_") else score_title(score)
+
+
 def describe_resolution(significant: float, detected: float, score: str) -> str:
     """Which differences between the two best a test can show.
 
@@ -91,7 +203,7 @@ def describe_resolution(significant: float, detected: float, score: str) -> str:
     """
     return (
         f"Between the two best, p < .05 begins near a difference of "
-        f"{format_value(significant, score)} {score} (before Holm's correction); a true difference "
+        f"{format_value(significant, score)} {score_title(score)} (before Holm's correction); a true difference "
         f"of {format_value(detected, score)} is detected with 80 % probability."
     )
 

@@ -70,6 +70,8 @@ class DatasetSummary:
     protocols: Mapping[str, str] = field(default_factory=dict)  # of published rows: description
     agrees_within: float = TOLERANCE
     notes: tuple[Note, ...] = ()
+    tasks: tuple[Task, ...] = ()  # that models can be run on; () where there is no release
+    test_only: bool = False  # nothing is trained on it
     # Test image → highest correlation with a training image, where it is .85 or more.
     correlations: Mapping[str, float] = field(default_factory=dict)
 
@@ -117,6 +119,8 @@ def read_dataset(path: Path) -> DatasetSummary:
         protocols=content.get("published_protocols") or {},
         agrees_within=read_tolerance(content, path),
         notes=tuple(read_notes(content)),
+        tasks=tuple(read_tasks(content)),
+        test_only=is_test_only(content.get("split")),
         correlations=read_correlations(content.get("leakage"), path),
     )
 
@@ -179,6 +183,20 @@ def check_scores(scores: object, where: str) -> None:
     for name, value in scores.items():
         if not is_number(value, -sys.float_info.max, sys.float_info.max):
             raise DataError(f"{where}: expected a number for score {name}, got {value}")
+
+
+def read_tasks(content: JsonObject) -> Iterator[Task]:
+    """The tasks whose classes are known; none of a dataset that is only drawn."""
+    views = content.get("views")
+    if isinstance(views, dict) and content.get("released") is not False:
+        for task, view in views.items():
+            if task in TASKS and isinstance(view, dict) and isinstance(view.get("classes"), list):
+                yield task
+
+
+def is_test_only(split: object) -> bool:
+    """Whether every image tests."""
+    return isinstance(split, dict) and split.get("test_only") is True
 
 
 def read_notes(content: JsonObject) -> Iterator[Note]:

@@ -34,7 +34,7 @@ Case = Mapping[str, Cell]  # one row of a case table: column → value
 CASES = ".cases.csv.gz"
 PHANTOM = "phantom"  # the folder of results on phantoms
 # Endings of scores that are distances, or errors of measurements.
-DISTANCES = ("_px", "_mm", "_diag", "_px2", "_mm2", "_deg", "_pct")
+DISTANCES = ("_px", "_mm", "_diag", "_nme", "_px2", "_mm2", "_deg", "_pct")
 REMEDY = "restore it from version control, or remove it and run again"
 
 

@@ -88,6 +88,7 @@ def test_errors_of_an_area_by_hand():
         "icc": 0.0,
         "mae_mm2": 0.6,
         "mae_pct": 15.0,
+        "bias_pct": 5.0,
         "failure_rate": 0.0,
     }
     assert figures == pytest.approx(expected, abs=1e-9)

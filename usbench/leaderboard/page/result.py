@@ -58,18 +58,6 @@ SHARED = (
     "vendor/plot.umd.min.js",
     "vendor/LICENSES.txt",
 )
-TITLES = {  # of scores
-    "dice": "Dice",
-    "iou": "IoU",
-    "map50_95": "mAP50-95",
-    "map50": "mAP50",
-    "map75": "mAP75",
-    "ar100": "AR100",
-    "mre_px": "mean radial error, px",
-    "mre_mm": "mean radial error, mm",
-    "nsd": "surface Dice",
-    "hd95_px": "HD95, px",
-}
 SOURCES = (  # what a page follows from, and more
     "**/*.py",
     "leaderboard/page/assets/**/*",
@@ -219,7 +207,6 @@ def render_result(
         measures=measures,
         measure_header=HEADER,
         describe_test=describe_test,
-        titles=TITLES,
         score_title=score_title,
         no_leakage=NO_LEAKAGE,
         leaks=any(name.endswith(NO_LEAKAGE) for name in result.scores),
@@ -252,7 +239,7 @@ def usual_scores(result: Result) -> dict[str, str]:
     for name in (*result.custom_scores, *USUAL_SCORES[result.task]):
         if name in names:
             direction = result.scores[name].higher_is_better if name in result.scores else None
-            titles[name] = score_title(TITLES.get(name, name), direction)
+            titles[name] = score_title(name, direction)
     return titles
 
 

@@ -161,7 +161,8 @@ class Measurements:
                 columns.setdefault(name, {})[measure.name] = column
         scores = {}
         for name, by_measure in columns.items():
-            if name in RATES or len(by_measure) == len(self.measures):
+            is_shared = len(by_measure) == len(self.measures) and not name.startswith("bias")
+            if name in RATES or is_shared:
                 scores[name] = mean_of(np.stack([*by_measure.values()], axis=1), name, draws)
         target_score = {
             name: Figure(float(name == "within_tolerance"), figure.n, groups=figure.groups)
@@ -188,6 +189,7 @@ class Measurements:
         by_image = {f"mae_{unit}": error}
         if measure.kind.dimension != "angle":
             by_image["mae_pct"] = percent_of(error, target)
+            by_image["bias_pct"] = percent_of(prediction - target, target)
         is_measured = np.isfinite(target)
         if measure.tolerance is not None:
             within = within_tolerance(measure, error, target, unit)
