@@ -58,15 +58,15 @@ def make_rows(*directions):
 def test_a_custom_score_has_a_column_behind_the_main_one(directions, title):
     rows = make_rows(*directions)
     titles = [column.title for column in score_columns(rows)]
-    assert titles[titles.index("dice") : titles.index("odd") + 1][-2:] == [title, "odd"]
-    assert [name for name, _ in class_tables(rows)] == ["dice", title]
+    assert titles[titles.index("Dice") : titles.index("odd") + 1][-2:] == [title, "odd"]
+    assert [name for name, _ in class_tables(rows)] == ["Dice", title]
 
 
 def test_the_markdown_shows_it_and_its_classes():
     text = to_markdown(make_rows(False), [])
     assert "| area ↓ | odd |" in text
-    assert "Per class, area ↓:\n\n| model | recipe | dura | pia |" in text
-    assert "Per class, odd" not in text
+    assert "area ↓ by class:\n\n| model | recipe | dura | pia |" in text
+    assert "odd by class" not in text
 
 
 def test_the_csv_has_its_direction():
@@ -80,7 +80,7 @@ def test_the_page_has_it_and_its_classes():
     (task,) = page_data(make_rows(False), [], {}, {})["tasks"]
     (table,) = task["tables"]
     kinds = {column["title"]: column["kind"] for column in table["columns"]}
-    assert kinds["area ↓"] == kinds["odd"] == "custom" and kinds["dice"] == "main"
+    assert kinds["area ↓"] == kinds["odd"] == "custom" and kinds["Dice"] == "main"
     part = {"title": "area ↓", "higher_is_better": False, "classes": ["dura", "pia"]}
     assert table["custom"] == {"area": part}
     assert [text[0] for text in table["rows"][0]["custom"]["area"]] == [0.25, 0.75]

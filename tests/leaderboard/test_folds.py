@@ -14,6 +14,7 @@ import pytest
 
 from tests.helpers.drawn_boxes import random_pairs
 from tests.helpers.finished import finish
+from tests.leaderboard.test_leaderboard import markdown_of
 from usbench.cli import leaderboard
 from usbench.errors import DataError
 from usbench.leaderboard.build import build_rows
@@ -186,7 +187,7 @@ def test_five_groups_give_an_interval_by_groups(build):
         (whole.value, whole.low, whole.high)
     )
     assert score.low < score.value < score.high and score.se > 0
-    assert "| 9 (SE ." in to_markdown([row], [])
+    assert "| 9 (SE ." in markdown_of([row], [])
 
 
 def test_a_rule_that_tables_do_not_suffice_for_is_a_mean_and_says_so(build):
@@ -253,7 +254,7 @@ def test_an_incomplete_set_says_so_stands_below_and_is_never_a_difference(build)
         all_rows[1].value == pytest.approx((1 + 0.8 + 0.4) / 3)
         and all_rows[1].value > all_rows[0].value
     )
-    assert "| unet · 2 of 3 folds |" in to_markdown(all_rows, [])
+    assert "| unet · 2 of 3 folds |" in markdown_of(all_rows, [])
 
 
 def test_seeds_of_a_set_are_values_and_one_that_lacks_folds_is_said(build):
@@ -265,7 +266,7 @@ def test_seeds_of_a_set_are_values_and_one_that_lacks_folds_is_said(build):
     assert row.seeds == (0, 1) and row.seeds_begun == 3 and row.folds == (3, 3)
     assert row.scores["dice"].values == pytest.approx((0.54, 0.44))
     assert row.scores["dice"].sd == pytest.approx(0.1 / 2**0.5)
-    assert "| 2 of 3 (SD .071) |" in to_markdown([row], [])
+    assert "| 2 of 3 (SD .071) |" in markdown_of([row], [])
     (line,) = [line for line in lines([row]) if line["score"] == "dice"]
     assert (line["seeds"], line["seeds_done"], line["seeds_begun"]) == ("0 1", "2", "3")
     assert len(row.run_ids) == 6 and [len(part) for part in row.parts] == [3, 3]
@@ -288,7 +289,7 @@ def test_a_failed_fold_counts_towards_the_seeds(build):
         "done",
         "failed",
     ]
-    assert "| 1 of 2 |" in to_markdown(all_rows[:1], []) and all_rows[-1].name == "unet · fold 1"
+    assert "| 1 of 2 |" in markdown_of(all_rows[:1], []) and all_rows[-1].name == "unet · fold 1"
 
 
 def test_a_fold_that_is_there_twice_is_an_error():

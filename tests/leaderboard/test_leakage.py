@@ -92,8 +92,8 @@ def test_columns_say_which_images_are_left_out():
     all_rows, datasets = leaking_rows(2, USGRA.correlations)
     text = to_markdown(all_rows, datasets)
     assert (
-        "| **dice** | dice without 2 images (r ≥ .95) | dice without 3 images (r ≥ .90) "
-        "| dice without 4 images (r ≥ .85) |"
+        "| **all images** | without 2 images (r ≥ .95) | without 3 images (r ≥ .90) "
+        "| without 4 images (r ≥ .85) |"
     ) in text
     assert "| .700 | .650 | .640 | .630 |" in text
     assert (
@@ -109,10 +109,10 @@ def test_columns_say_which_images_are_left_out():
 
 def test_images_that_were_listed_by_another_rule_have_no_threshold():
     all_rows, datasets = leaking_rows(7, USGRA.correlations)
-    assert "| dice without 7 images | dice without 3" in to_markdown(all_rows, datasets)
+    assert "| without 7 images | without 3" in to_markdown(all_rows, datasets)
     all_rows, datasets = leaking_rows(7, {})
     text = to_markdown(all_rows, datasets)
-    assert "| dice without 7 images |" in text and "correlate" not in text
+    assert "| without 7 images |" in text and "correlate" not in text
 
 
 @pytest.mark.parametrize("correlations", ["{a: 2}", "{a: high}", "[a]", ".9"])

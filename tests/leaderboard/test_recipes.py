@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.leaderboard.test_leaderboard import by_the_paper, make_result, paper
+from tests.leaderboard.test_leaderboard import by_the_paper, make_result, markdown_of, paper
 from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.columns import score_columns
 from usbench.leaderboard.csv_file import to_csv
-from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.page.commands import model_overrides
 from usbench.leaderboard.published import DatasetSummary
 from usbench.leaderboard.recipes import describe_alterations, format_setting, read_configs
@@ -130,7 +129,7 @@ def test_the_leaderboard_shows_what_was_altered():
     all_rows = build_rows([plain, changed], [], altered={changed.run_id: "epochs 3"})
     column = score_columns(all_rows)[2]
     assert sorted(map(column.text, all_rows)) == ["quick", "quick (epochs 3)"]
-    assert "| quick (epochs 3) |" in to_markdown(all_rows, [])
+    assert "| quick (epochs 3) |" in markdown_of(all_rows, [])
     assert ",quick,epochs 3," in to_csv(all_rows)
 
 

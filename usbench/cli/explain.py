@@ -26,7 +26,7 @@ from usbench.leaderboard.implantability import Implantability
 from usbench.metrics.outline_distances import measure_distances, pixel_hd95
 from usbench.metrics.scores import ProtocolScores
 from usbench.results import store
-from usbench.results.format import format_value, format_with_interval, score_title
+from usbench.results.format import format_value, format_with_interval, with_direction
 from usbench.results.predictions import StoredPredictions
 from usbench.results.result import Result, tables_to_json
 from usbench.types import Masks, Task
@@ -66,7 +66,7 @@ def describe_custom(result: Result) -> str:
     figures = []
     for name in result.custom_scores:
         figure = result.scores[name]
-        title = score_title(name, figure.higher_is_better)
+        title = with_direction(name, figure.higher_is_better)
         figures.append(f"{title} {format_with_interval(figure, name)}")
     return ", ".join(figures)
 

@@ -1,12 +1,12 @@
 """Regenerate the leaderboard from results and published rows.
 
     usbench leaderboard [--results DIR] [--runs DIR] [--config-dir DIR] [--check] [--phantom]
-                        [--rescore] [--picture FILE] [--json FILE]
+                        [--rescore] [--json FILE]
 
 Results lie below results/, published rows in dataset/*.yaml of usbench's configuration and of the
-folder that --config-dir or USBENCH_CONFIG names. It writes results/LEADERBOARD.md and .csv, the
-best rows as results/README.md, and as pages results/index.html, with the catalogue, and one for
-each result beside it. The same results give the same bytes. Paired tests are cached in runs/cache
+folder that --config-dir or USBENCH_CONFIG names. It writes results/LEADERBOARD.md and .csv, what
+they say as results/README.md and as a figure, leaderboard.svg and leaderboard-dark.svg, and as
+pages results/index.html, with the catalogue, and one for each result beside it. The same results give the same bytes. Paired tests are cached in runs/cache
 by the sha256 of their case tables; without the cache they are computed again, with the same
 outcome. With --check nothing is written: exit 1 where the files there differ. With --rescore the
 stored predictions of our runs are scored again first, by the current protocols; nothing is trained.
@@ -29,7 +29,6 @@ from usbench.cli.options import (
     make_parser,
     run_verb,
 )
-from usbench.errors import RunError
 from usbench.io import console
 from usbench.io.config import conf_dir
 from usbench.io.cores import count_cores
@@ -38,10 +37,11 @@ from usbench.io.numbers import format_count
 from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.cache import Cache, open_cache
 from usbench.leaderboard.csv_file import to_csv
+from usbench.leaderboard.figure import draw_figure
+from usbench.leaderboard.findings import state_findings
 from usbench.leaderboard.leakage import add_further_scores
 from usbench.leaderboard.markdown import to_markdown
 from usbench.leaderboard.overview import to_overview
-from usbench.leaderboard.page.screenshot import take_screenshot
 from usbench.leaderboard.pooling import pool_cases
 from usbench.leaderboard.published import DatasetSummary, read_datasets
 from usbench.leaderboard.ranking import rank_rows
@@ -57,6 +57,7 @@ from usbench.results.result import Result
 from usbench.results.store import PHANTOM, load_results
 
 PAGE, OVERVIEW = "index.html", "README.md"
+FIGURES = {"light": "leaderboard.svg", "dark": "leaderboard-dark.svg"}
 
 
 def regenerate(options: Options) -> int:
@@ -80,19 +81,16 @@ def regenerate(options: Options) -> int:
     left_over: list[Path] = []
     if not options.phantom:  # phantoms have no pages
         beside = {path.name for path in folder.glob("*.*")}
-        if options.picture and options.picture.absolute().parent == folder.absolute():
-            beside.add(options.picture.name)
         files[folder / OVERVIEW] = to_overview(rows, datasets, beside).encode()
+        findings = state_findings(rows, datasets)
+        for theme, name in FIGURES.items():
+            files[folder / name] = draw_figure(findings, rows, theme)
         pages, left_over = render_stale(rows, datasets, results, configs, options)
         files |= pages
     if options.check:
         return check_files([*differing_files(files), *left_over], folder)
     if options.json:
         files[options.json] = rows_to_json(rows)
-    if options.picture:
-        if all(row.origin == "published" or row.value is None for row in rows):
-            raise RunError("--picture: no results on real images found; run some first")
-        files[options.picture] = take_screenshot(files[folder / PAGE])
     write_all({path: files[path] for path in differing_files(files)})
     for path in left_over:
         path.unlink()
@@ -198,11 +196,8 @@ def main(argv: list[str] | None = None) -> int:
     add("--check", action="store_true", help="write nothing; exit 1 where the files there differ")
     add("--phantom", action="store_true", help="that of phantoms, results/phantom/LEADERBOARD.*")
     add("--rescore", action="store_true", help="first score our runs' stored predictions again")
-    add("--picture", type=Path, metavar="FILE", help="a picture of the page too (PNG), by Chromium")
     add_config_dir(parser)
     options = parser.parse_args(argv)
-    if options.phantom and options.picture:
-        parser.error("--picture shows results on real images: leave --phantom out")
-    if options.check and (options.json or options.picture or options.rescore):
-        parser.error("--check writes nothing: leave --json, --picture and --rescore out")
+    if options.check and (options.json or options.rescore):
+        parser.error("--check writes nothing: leave --json and --rescore out")
     return run_verb(regenerate, options)

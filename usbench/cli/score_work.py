@@ -11,6 +11,7 @@ from usbench.evaluate import coco, external, files
 from usbench.io.console import say, track, warn
 from usbench.io.cores import count_cores
 from usbench.io.numbers import format_count
+from usbench.io.overrides import quote
 from usbench.metrics.chunks import set_threads
 from usbench.metrics.pairs import SCORERS, TWO_LENGTHS, is_spacing
 from usbench.metrics.scores import Figures, ProtocolScores, Scorer, Scores
@@ -47,7 +48,7 @@ def open_pairs(options: Options) -> files.Pairs:
     else:
         classes = list(filter(None, (options.classes or "").split(",")))
         if options.task == "segment":
-            values = files.parse_values(options.values) or files.number_classes(classes)
+            values = files.class_values(options.values, classes)
             pairs = files.pair_masks(targets, predictions, values, options.ignore, strict)
         else:
             pairs = files.pair_yolo(targets, predictions, classes, strict)
@@ -159,6 +160,8 @@ def score_on_dataset(options: Options) -> None:
     for key in FOLDERS:
         if folder := getattr(options, key):
             overrides.append(f"{key}={folder}")
+    if options.root:
+        overrides.append(f"dataset.root={quote(str(options.root))}")
     config = resolve_config(
         compose_for_verb(overrides, options.config_dir, "score"), training=False
     )

@@ -42,9 +42,7 @@ def find_caveats(
         yield f"{format_count(groups, 'group')} only: intervals are rough"
     for note in dataset.notes:
         if note.kind == "groups":
-            clause = CLAUSE.split(note.description)[0]
-            effect = ", so intervals may be too narrow" if clause.endswith("unknown") else ""
-            yield f"{clause}{effect}"
+            yield f"intervals may be too narrow: {CLAUSE.split(note.description)[0]}"
     if any(len(row.seeds) == 1 for row in best):
         yield "one seed: how much training varies isn't known"
 

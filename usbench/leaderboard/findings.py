@@ -16,11 +16,24 @@ from usbench.leaderboard import caveats
 from usbench.leaderboard.page.commands import published_command
 from usbench.leaderboard.published import DatasetSummary, datasets_by_name
 from usbench.leaderboard.rows import Row
-from usbench.results.format import format_difference, format_named, format_value, title_and_unit
+from usbench.leaderboard.sentences import (
+    describe_agreement,
+    describe_others,
+    describe_paper,
+    describe_papers,
+    describe_places,
+    describe_resolution,
+    describe_tied,
+    score_of,
+    score_range,
+    title_row,
+)
+from usbench.results.format import TASK_TITLES
 from usbench.types import Task
 
 Kind = Literal["leader", "tie", "single", "published", "older", "nothing"]
-MOST_NAMED = 3  # tied models; of more the number is said
+MODELS = ("run", "external")  # origins of rows of models that we scored
+FIRST_MODELS: Mapping[Task, str] = {"segment": "unet", "detect": "yolov8", "landmark": "heatmap"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,16 @@ class Finding:
     def caveat(self) -> str:
         """The worst caveat; "" where there is none."""
         return self.caveats[0] if self.caveats else ""
+
+    @property
+    def title(self) -> str:
+        """The dataset and what is predicted, for people: usgra · masks."""
+        return f"{self.dataset} · {TASK_TITLES[self.task]}"
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it rests on more than published scores: on models or people that we scored."""
+        return any(row.origin != "published" for row in self.rows)
 
     @property
     def has_results(self) -> bool:
@@ -76,9 +99,6 @@ def state_findings(rows: Sequence[Row], datasets: Iterable[DatasetSummary]) -> l
         state_finding(by_task[name, task], by_name[name], task)
         for name, task in sorted(by_task, key=lambda pair: (order[pair], pair))
     ]
-
-
-MODELS = ("run", "external")  # origins of rows of models that we scored
 
 
 def reported(rows: Iterable[Row], origins: Sequence[str]) -> list[Row]:
@@ -165,13 +185,14 @@ def state_single(current: Sequence[Row], rows: Sequence[Row]) -> Finding:
     """The finding of a row that no test compares with another."""
     first, *others = current
     name = title_row(first, current)
+    older = len(reported(rows, MODELS)) - len(current)
+    details = []
     if others:
         headline = f"{name} is the best of {len(current)}, untested: {score_of(first)}"
         details = ["no paired test compares them"]
     else:
-        headline = f"{name}, the only model so far: {score_of(first)}"
-        details = []
-    older = len(reported(rows, MODELS)) - len(current)
+        only = "the only current model" if older else "the only model so far"
+        headline = f"{name}, {only}: {score_of(first)}"
     if older:
         details.append(f"{format_count(older, 'older result')} unranked")
     return make_finding("single", headline, [*details, *describe_published([first], rows)], current)
@@ -186,37 +207,6 @@ def state_older(ours: Sequence[Row]) -> Finding:
         headline = f"Incomplete: {title_row(first, ours)} {score_of(first)}"
         detail = f"{format_count(len(ours), 'result')} unranked until all folds are trained"
     return make_finding("older", headline, [detail], ours)
-
-
-def describe_places(ranked: Sequence[Row]) -> str:
-    """Who follows the leader: a second place, or the places that are tied."""
-    second = [row for row in ranked if row.rank is not None and row.rank[0] == 2]
-    if len(second) == 1:
-        return f"{title_row(second[0], ranked)} is 2nd"
-    return f"2nd to {ordinal(1 + len(second))} are tied" if second else ""
-
-
-def describe_tied(first: Sequence[Row], ranked: Sequence[Row]) -> str:
-    """Such as "A and B are tied", or "4 of 7 models are tied"."""
-    if len(first) > MOST_NAMED:
-        how_many = "All" if len(first) == len(ranked) else f"{len(first)} of"
-        return f"{how_many} {len(ranked)} models are tied"
-    *most, last = (title_row(row, ranked) for row in first)
-    return f"{', '.join(most)} and {last} are tied"
-
-
-def describe_resolution(row: Row) -> str:
-    """Which difference between the best two a test would show."""
-    if row.resolution is None:
-        return ""
-    difference = format_difference(row.resolution, row.primary)
-    return f"a difference of {difference} would be detected with 80 % probability"
-
-
-def describe_others(ranked: int, current: Sequence[Row]) -> Iterator[str]:
-    """How many current rows the ranks leave out."""
-    if ranked < len(current):
-        yield f"{format_count(len(current) - ranked, 'more result')} on other data or folds"
 
 
 # ---- people and papers
@@ -254,25 +244,6 @@ def best_published(rows: Iterable[Row]) -> list[Row]:
     return list(best.values())
 
 
-def describe_paper(row: Row) -> str:
-    """A published score with its model and protocol."""
-    protocol = "protocol unknown" if row.protocol == "unknown" else f"protocol {row.protocol}"
-    return f"{score_of(row)} by {row.name}, {protocol}"
-
-
-def describe_papers(published: Sequence[Row]) -> Iterator[str]:
-    """The best score under the other protocols, and why they don't stand in one order."""
-    others = published[1:]
-    if others:
-        yield from map(describe_paper, others[:MOST_NAMED])
-        if len(others) > MOST_NAMED:
-            yield f"{format_count(len(others) - MOST_NAMED, 'more protocol')} or test sets"
-        yield "scores by different protocols or data can't be compared"
-
-
-FIRST_MODELS: Mapping[Task, str] = {"segment": "unet", "detect": "yolov8", "landmark": "heatmap"}
-
-
 def suggest_command(published: Iterable[Row], dataset: DatasetSummary, task: Task) -> str:
     """What gives a first result: the model of a published row, else the task's usual one."""
     of_papers = next(filter(None, map(published_command, published)), "")
@@ -294,46 +265,3 @@ def describe_published(first: Sequence[Row], rows: Sequence[Row]) -> Iterator[st
         yield describe_agreement(compared)
     elif first[0].marks:
         yield f"no published score is comparable ({', '.join(first[0].marks)})"
-
-
-def describe_agreement(row: Row) -> str:
-    """How a row relates to the published one of its model, such as "agrees with the paper's"."""
-    assert row.delta is not None, "only rows with a difference are described"
-    name, verdict = row.delta_score, row.agreement.verdict if row.agreement else "can't tell"
-    ours = row.scores[name].value
-    assert ours is not None, "a difference needs both scores"
-    theirs = f"the published {row.against} ({format_value(ours - row.delta, name)})"
-    where = f"{row.name} " + ("" if row.reporting else f"by protocol {row.protocol} ")
-    if verdict == "agrees":
-        return f"{where}agrees with {theirs}"
-    side = "above" if row.delta > 0 else "below"
-    doubt = "" if verdict in ("higher", "lower") else ", too uncertain to tell whether they agree"
-    return f"{where}is {format_difference(abs(row.delta), name)} {side} {theirs}{doubt}"
-
-
-# ---- texts
-
-
-def title_row(row: Row, among: Sequence[Row]) -> str:
-    """A row's name as tables show it, with its recipe where another row has the name too."""
-    is_unique = sum(other.name == row.name for other in among) == 1
-    return row.name if is_unique or not row.recipe_label else f"{row.name} ({row.recipe_label})"
-
-
-def score_of(row: Row) -> str:
-    """A row's primary score: Dice .669 [.611, .723]."""
-    return format_named(row.score, row.primary)
-
-
-def score_range(rows: Sequence[Row]) -> str:
-    """The primary scores of rows that are tied: Dice .603 to .675."""
-    values = sorted(row.value for row in rows if row.value is not None)
-    low, high = (format_value(value, rows[0].primary) for value in (values[0], values[-1]))
-    title, unit = title_and_unit(rows[0].primary)
-    return " ".join(filter(None, (title, low if low == high else f"{low} to {high}", unit)))
-
-
-def ordinal(place: int) -> str:
-    """1st, 2nd, 3rd, 4th …, 11th …, 21st."""
-    suffix = {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
-    return f"{place}{'th' if 10 < place % 100 < 14 else suffix}"

@@ -23,7 +23,6 @@ FOLDS = (
     "tables don't suffice for a protocol, the mean over folds is shown without an interval, and "
     "the note says so."
 )
-TARGET_SCORE = "*target score* is the score of the target itself under the protocol."
 OLD_VERSION = (
     "`older version`: trained by an older version of the model's adapter than the code's. The row "
     "stays and has no rank until the model is trained again."
@@ -35,12 +34,6 @@ LEGEND = (
     ),
     SEEDS,
     FOLDS,
-    TARGET_SCORE,
-    (
-        "*ms per image* is the time from the native image to its prediction at batch 1, on the "
-        "machine of *timed on*. *training h* is the mean over the seeds, each on the machine that "
-        "its result names."
-    ),
     (
         "*rank* is the range of places that paired tests on the same cases leave a row (whole "
         "groups swapped, Holm over the table's pairs, level .05): rows whose ranges overlap are "
@@ -68,7 +61,6 @@ PHANTOM_LEGEND = (
         "*rank* is the range of places that paired tests on the same cases leave a row: rows whose "
         "ranges overlap are tied."
     ),
-    TARGET_SCORE,
     OLD_VERSION,
 )
 
@@ -151,7 +143,8 @@ GLOSSARY: Mapping[str, str] = {  # title of a column, or term for some → what 
     CUSTOM: "A score that the user's own metric adds.",
     CLASS: "The table's main score for one class alone.",
     "target score": (
-        "What the targets themselves score under the protocol: the best that any model can reach."
+        "What the targets themselves score under the protocol: below 1 where the protocol itself "
+        "loses something."
     ),
     "seeds": (
         "How many trainings the score is a mean of, with their sample SD. 2 of 3: one failed or "

@@ -120,6 +120,11 @@ def score_title(score: str, higher_is_better: bool | None = None) -> str:
         if match := pattern.fullmatch(base):
             title = match.expand(replacement)
     title += "".join(VARIANTS.get(variant, f":{variant}") for variant in variants)
+    return with_direction(title, higher_is_better)
+
+
+def with_direction(title: str, higher_is_better: bool | None) -> str:
+    """A title with an arrow towards better values; None: the direction isn't declared."""
     return f"{title}{DIRECTIONS[higher_is_better]}"
 
 

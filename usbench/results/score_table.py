@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from usbench.io.console import say, table, table_fits
 from usbench.metrics.scores import Figure, Figures, ProtocolScores
-from usbench.results.format import USUAL_SCORES, format_interval, format_value, score_title
+from usbench.results.format import USUAL_SCORES, format_interval, format_value, with_direction
 from usbench.types import Task
 
 MOST_ROWS = 3  # that a note names of a score
@@ -51,7 +51,7 @@ def show_score_table(
         custom: scores that the user's metric adds; all of them are shown.
     """
     names = choose_scores(task, primary, protocol, custom)
-    titles = [score_title(name, protocol.scores[name].higher_is_better) for name in names]
+    titles = [with_direction(name, protocol.scores[name].higher_is_better) for name in names]
     rows = score_rows(protocol, names, leaking)
 
     def grid(shown: int, folded: bool) -> tuple[list[str], list[list[str]]]:

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from usbench.io.plain_text import escape_controls, escape_markdown
-from usbench.results.format import format_interval, format_value, format_with_interval
+from usbench.results.format import format_interval, format_named, format_value, format_with_interval
 
 FOLDER = Path(__file__).resolve().parent
 ASSETS = FOLDER / "assets"
@@ -37,6 +37,7 @@ def templates() -> Environment:
         "score": format_value,
         "interval": format_interval,
         "with_interval": format_with_interval,
+        "named": format_named,
         "cell": escape_markdown,
     }
     return environment
