@@ -71,11 +71,11 @@ def test_a_run_s_strata_are_in_its_result_and_on_its_page(compose, tmp_path):
     assert Result.from_json(result.to_json()) == result and fault(result.to_json()) is None
     page = render_result(result, load_cases(path)).decode()
     assert "<h3>pathology</h3>" in page and "malignant" in page
-    again, _ = rescore(result, config.runs)
+    again, _ = rescore(result, path, config.runs)
     assert again.strata == result.strata
     older = replace(result, strata=())
     save_result(config.results, older)
-    assert rescore(load_result(path), config.runs)[0].strata == result.strata
+    assert rescore(load_result(path), path, config.runs)[0].strata == result.strata
     assert rescore_from_cases(result, path)[0].strata == result.strata
 
 

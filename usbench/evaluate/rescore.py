@@ -8,15 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import yaml
-
 from usbench import __version__
-from usbench.datasets import source
-from usbench.datasets.dataset import Dataset
-from usbench.errors import DataError, RunError, UsbenchError
-from usbench.io.config import conf_dir
+from usbench.errors import UsbenchError
+from usbench.evaluate.stored_run import open_stored_run, with_current_declarations
 from usbench.io.console import track
-from usbench.io.files import JsonObject, file_sha256
 from usbench.metrics import detect_scorer
 from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO
 from usbench.metrics.mask_protocols import MASK_PROTOCOLS
@@ -24,125 +19,58 @@ from usbench.metrics.scores import Figure, Figures, ProtocolScores, Scores
 from usbench.results import scoring, store
 from usbench.results.build import build_result, report_scores
 from usbench.results.case_scores import scorable_protocols, score_case_table
-from usbench.results.predictions import StoredPredictions, prediction_files, read_predictions
 from usbench.results.result import Result
-from usbench.runner import config as run_config
 from usbench.runner import machine
-from usbench.runner.config import RunConfig, read_config
+from usbench.runner.config import RunConfig
 from usbench.runner.facts import reported_scores, run_protocol_description
-from usbench.runner.resolve import fingerprint
-from usbench.types import Split
 
 Cases = Sequence[store.Case]
 ROUNDING = 1e-8  # of a case table's numbers, relative
 
 
-# ---- a finished run in its folder
-
-
-@dataclass(frozen=True)
-class StoredRun:
-    """A finished run in its folder: what was run, and its data, indexed once."""
-
-    config: RunConfig
-    folder: Path
-    dataset: Dataset
-
-    def predictions(self, split: Split) -> StoredPredictions:
-        """The stored predictions of a split."""
-        return read_predictions(self.folder, split, self.dataset.samples(split))
-
-    def score(
-        self, metric: Mapping[str, object] | None = None, test: StoredPredictions | None = None
-    ) -> Scores:
-        """Score the stored test predictions.
-
-        Args:
-            metric: a `_target_` node; None: the run's own.
-            test: the predictions, where they are read already.
-        """
-        thresholds: Mapping[str, float] = {}
-        if self.config.seed is not None and self.config.transfer is None:  # it has validation
-            thresholds = scoring.choose_thresholds(self.predictions("val"))
-        leakage = self.config.dataset.leakage
-        return scoring.score(
-            metric or self.config.metric,
-            test or self.predictions("test"),
-            thresholds,
-            leakage.images if leakage else (),
-        )
-
-
-def find_run_config(result: Result, runs: Path) -> RunConfig:
-    """The configuration of a result's run, from the run's folder below `runs`.
-
-    Raises:
-        RunError: the folder isn't there.
-        DataError: it is another run's.
-    """
-    folder = runs / result.run_id
-    path = folder / run_config.NAME
-    if not path.is_file():
-        raise RunError(
-            f"{folder}: no run of this result found; name its folder with --runs (runs= in Python)"
-        )
-    config = replace(read_config(path), runs=runs.absolute())
-    if config.run_id != result.run_id:
-        raise DataError(
-            f"{path}: expected the run {result.run_id}, got {config.run_id}; is it a copy?"
-        )
-    return config
-
-
-def open_stored_run(result: Result, runs: Path, data: Path | None = None) -> StoredRun:
-    """Open what a result's scores were computed from, and check that it is the same.
-
-    Args:
-        runs: the folder of runs.
-        data: the folder of releases; None: where the run found its release.
-
-    Raises:
-        RunError: the run's folder or its predictions aren't there.
-        DataError: the data isn't there, or predictions or data differ from the result's.
-    """
-    config = with_current_declarations(find_run_config(result, runs))
-    predictions, _ = prediction_files(config.run_dir, "test")
-    if not predictions.is_file():
-        raise RunError(
-            f"{predictions}: no stored predictions found; only overwrite=true makes new ones"
-        )
-    if result.predictions and file_sha256(predictions) != result.predictions.sha256:
-        raise DataError(
-            f"{predictions}: expected the predictions that the result was scored from, got others"
-        )
-    if data is not None:
-        config = replace(config, root=(data / result.dataset).absolute())
-    dataset = config.open_dataset()
-    drawn = config.phantom and not (config.root / source.MARK).is_file()
-    if fingerprint(config, dataset, drawn) != result.data.fingerprint:
-        raise DataError(
-            f"{config.root}: expected the data that the result was scored on, got other files"
-        )
-    return StoredRun(config, config.run_dir, dataset)
-
-
 # ---- one result
 
 
-def rescore(result: Result, runs: Path) -> tuple[Result, Cases]:
+def rescore(result: Result, path: Path, runs: Path) -> tuple[Result, Cases]:
     """The result with the scores that the code computes now, and its cases as a result has them.
+
+    Args:
+        result: a finished one.
+        path: its file.
+        runs: the folder of runs.
 
     Raises:
         RunError, DataError: as `open_stored_run`.
     """
-    run = open_stored_run(result, runs)
+    run = open_stored_run(result, path, runs)
     config, scores = run.config, run.score()
+    if run.kept is not None:
+        scores = with_earlier_calibration(scores, result.protocol)
     cases = store.hash_case_ids(scores.cases, config.dataset.redistribute, config.dataset.name)
     facts = result
     if measures := config.metric.get("measures"):
         metric = {**result.config["metric"], "measures": measures}
         facts = replace(result, config={**result.config, "metric": metric})
     return build_result(facts, reported_scores(config, scores, run.dataset)), cases
+
+
+def with_earlier_calibration(scores: Scores, earlier: ProtocolScores) -> Scores:
+    """The scores with the calibration error of masks whose probabilities are gone."""
+    protocol = scores.protocol
+    is_lost = "ece" in earlier.scores and "ece" not in protocol.scores
+    if not is_lost or protocol.name != earlier.name:
+        return scores
+    per_class = {
+        label: {**figures, "ece": earlier.per_class[label]["ece"]}
+        for label, figures in protocol.per_class.items()
+    }
+    protocol = replace(
+        protocol,
+        description=f"{protocol.description}; {scoring.CALIBRATION}",
+        scores={**protocol.scores, "ece": earlier.scores["ece"]},
+        per_class=per_class,
+    )
+    return replace(scores, protocols=(protocol, *scores.protocols[1:]))
 
 
 def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | None:
@@ -291,27 +219,6 @@ def with_current_description(scores: ProtocolScores) -> ProtocolScores:
     return replace(scores, description=rule.description)
 
 
-def with_current_declarations(config: RunConfig) -> RunConfig:
-    """The configuration with what the dataset's YAML declares today and isn't part of the run.
-
-    That is which groups aren't known, which measurements are scored, and which strata.
-    """
-    path = conf_dir() / "dataset" / f"{config.dataset.name}.yaml"
-    if not path.is_file():
-        return config
-    facts = yaml.safe_load(path.read_text("utf-8"))
-    measures = facts.get("views", {}).get(config.task, {}).get("measures") or {}
-    metric: JsonObject = dict(config.metric)
-    if measures:
-        metric["measures"] = {**metric.get("measures", {}), **measures}
-    dataset = replace(
-        config.dataset,
-        unknown_groups=facts.get("unknown_groups"),
-        strata=tuple(facts.get("strata") or ()),
-    )
-    return replace(config, dataset=dataset, metric=metric)
-
-
 # ---- a folder of results
 
 
@@ -341,7 +248,7 @@ def rescore_all(folder: Path, runs: Path, phantom: bool) -> RescoreReport:
         path = store.result_path(folder, result)
         obstacle = None
         try:
-            new, cases = rescore(result, runs)
+            new, cases = rescore(result, path, runs)
         except UsbenchError as error:
             obstacle = str(error)
             new, cases = rescore_from_cases(result, path) or (result, ())

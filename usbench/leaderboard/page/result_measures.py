@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from usbench.io.files import JsonObject
-from usbench.metrics.measures.agreement_figures import LIMITS
+from markupsafe import Markup
+
+from usbench.leaderboard.page.measure_charts import draw_agreement, draw_scatter
 from usbench.metrics.measures.declared import Measure, read_measures
 from usbench.metrics.measures.measurements import MEASURE, column_name
 from usbench.metrics.scores import Figures, ProtocolScores
 from usbench.results.measure_table import NAMES, measure_row, unit_of_figures
 from usbench.results.result import Result
 
+DRAWN = ("bias", "loa_low", "loa_high")
 DIGITS = 6  # significant ones of a drawn value
 Case = Mapping[str, str]  # a row of the case table
 
@@ -27,8 +29,18 @@ class MeasureCard:
     row: list[str]  # of the table
     pairs: list[tuple[float, float]]  # (true, predicted) of each image that has both
     failures: int  # images without a predicted value
-    limits: dict[str, float]  # bias, loa_low and loa_high, as far as they are defined
+    limits: dict[str, float]  # those of DRAWN that are defined
     tolerance: tuple[float, bool] | None  # (value, whether it is in % of the true value)
+
+    @property
+    def agreement(self) -> Markup:
+        """Its Bland–Altman plot."""
+        return draw_agreement(self.name, self.unit, self.pairs, self.limits, self.tolerance)
+
+    @property
+    def scatter(self) -> Markup:
+        """Its plot of predicted by true values."""
+        return draw_scatter(self.name, self.unit, self.pairs)
 
 
 def measure_cards(result: Result, case_table: Sequence[Case]) -> list[MeasureCard]:
@@ -62,7 +74,7 @@ def make_card(measure: Measure, figures: Figures, case_table: Sequence[Case]) ->
         elif row.get(of_target):
             failures += 1
     limits = {}
-    for name in LIMITS:
+    for name in DRAWN:
         value = figures[f"{name}_{unit}"].value
         if value is not None:
             limits[name] = rounded(value)
@@ -84,17 +96,3 @@ def make_card(measure: Measure, figures: Figures, case_table: Sequence[Case]) ->
 def rounded(value: str | float) -> float:
     """A number with so many digits as a plot can show."""
     return float(f"{float(value):.{DIGITS}g}")
-
-
-def plot_data(cards: Sequence[MeasureCard]) -> list[JsonObject]:
-    """What measures.js draws."""
-    return [
-        {
-            "name": card.name,
-            "unit": card.unit,
-            "pairs": card.pairs,
-            **card.limits,
-            "tolerance": card.tolerance,
-        }
-        for card in cards
-    ]
