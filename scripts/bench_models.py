@@ -22,7 +22,7 @@ from unittest.mock import patch
 from scripts.record import warn_if_busy
 from usbench.cli.options import Options, make_parser, run_verb, write_json
 from usbench.errors import ConfigError, RunError
-from usbench.evaluate.rescore import find_run_config
+from usbench.evaluate.stored_run import find_run_config
 from usbench.io.console import say, table, track
 from usbench.io.cores import count_cores
 from usbench.results.result import Cost, Result, from_json

@@ -40,7 +40,11 @@ def texts_of_the_wheel():
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield f"{path}:{node.lineno}", node.value
     page = package / "leaderboard" / "page"
-    for path in (*page.glob("templates/*"), *page.glob("assets/*.js"), *package.rglob("*.json")):
+    for path in (
+        *page.rglob("templates/**/*.*"),
+        *page.glob("assets/*.js"),
+        *package.rglob("*.json"),
+    ):
         yield str(path), path.read_text("utf-8")
 
 

@@ -82,7 +82,7 @@ def test_the_same_predictions_score_as_the_run_s(lay, dataset, task):
     assert path.name == f"our-model-{row.run_id}.json" and row.run_id != run.run_id
     reporting = [line.name for line in build_rows([row], []) if line.reporting]
     assert reporting == ["our-model"]
-    new, _ = rescore(row, config.runs)
+    new, _ = rescore(row, path, config.runs)
     assert new.to_json() == row.to_json()
 
 

@@ -13,9 +13,7 @@ from PIL import Image
 from tests.evaluate.test_transfer import run
 from usbench.cli import predict
 from usbench.datasets.codecs import coco, image, label_png, unity_predictions
-from usbench.results.gallery.drawing import draw_target
 from usbench.results.store import load_result
-from usbench.types import OFF, SEEN, Boxes, Landmarks, Masks
 
 MODELS = {
     "usgra-unet": ("usgra", "unet"),
@@ -162,25 +160,3 @@ def test_bad_arguments_and_images_are_one_line_and_leave_nothing(trained, images
         predict.main(arguments_of(result, folder, "--images", f"{images}", "--out", f"{out}")) == 1
     )
     assert "no run of this result found" in capsys.readouterr().err
-
-
-def test_pictures_show_the_predictions():
-    """A confident box is outlined and labelled; a mask is tinted; a landmark is a dot."""
-    grey = np.full((80, 100), 100, np.uint8)
-    boxes = Boxes(
-        np.float32([[10, 20, 40, 50], [60, 60, 90, 75]]), np.array([0, 1]), np.float32([0.9, 0.1])
-    )
-    pixels = np.asarray(draw_target(grey, boxes, ["nerve", "vessel"])).astype(int)
-    assert (
-        np.ptp(pixels[35, 10]) > 50 and np.ptp(pixels[49, 25]) > 50 and np.ptp(pixels[35, 60]) == 0
-    )
-    assert np.ptp(pixels[60:75, 60:90]) == 0
-    planes = np.zeros((2, 80, 100), bool)
-    planes[1, 40:60, 40:60] = True
-    pixels = np.asarray(draw_target(grey, Masks(planes), ["nerve", "vessel"])).astype(int)
-    assert np.ptp(pixels[50, 50]) > 20 and np.ptp(pixels[50, 90]) == 0
-    marks = Landmarks(
-        (np.float32([[70, 30]]), np.float32([[20, 60]])), np.array([SEEN, OFF], np.int8)
-    )
-    pixels = np.asarray(draw_target(grey, marks, ["apex", "base"])).astype(int)
-    assert np.ptp(pixels[30, 70]) > 20 and np.ptp(pixels[60, 20]) == 0

@@ -31,7 +31,7 @@ def run(compose, tmp_path):
 def test_every_view_s_predictions_give_the_same_scores_again(view, compose, tmp_path):
     config, path = finish(compose, tmp_path, *view)
     before = load_result(path)
-    result, cases = rescore(before, config.runs)
+    result, cases = rescore(before, path, config.runs)
     assert result.to_json() == before.to_json()
     assert encode_cases(cases) == path.with_name(before.cases).read_bytes()
     figure = before.scores[before.primary.name]
@@ -173,7 +173,7 @@ def test_what_is_gone_or_changed_leaves_the_result_as_it_is(run, damage, error, 
     result, before = load_result(path), path.read_bytes()
     damage(config)
     with pytest.raises(error, match=message):
-        rescore(result, config.runs)
+        rescore(result, path, config.runs)
     report = rescore_all(config.results, config.runs, phantom=True)
     assert list(report.skipped) == [path] and re.search(message, report.skipped[path])
     assert path.read_bytes() == before
@@ -188,7 +188,7 @@ def test_other_data_are_noticed(compose, tmp_path):
     config, path = finish(compose, tmp_path / "first", "usgra", "segment")
     (config.root / "PHANTOM.json").write_text("{}")
     with pytest.raises(DataError, match="expected the data that the result was scored on"):
-        rescore(load_result(path), config.runs)
+        rescore(load_result(path), path, config.runs)
 
 
 @pytest.mark.process

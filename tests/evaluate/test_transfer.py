@@ -19,7 +19,7 @@ from usbench.datasets.dataset import select_classes
 from usbench.errors import ConfigError
 from usbench.evaluate.rescore import rescore
 from usbench.results.result import Result
-from usbench.results.store import load_result
+from usbench.results.store import load_result, result_path
 from usbench.runner.config import read_config
 from usbench.runner.transfer import ClassMap, match_classes
 from usbench.types import OFF, SEEN, Boxes, Landmarks, Masks
@@ -160,7 +160,8 @@ def test_the_evaluation_is_a_row_of_the_other_dataset(trained):
     assert "trained on spinal alone" in there.protocol.description
     others = {protocol.name for protocol in there.protocols[1:]}
     assert others >= {"kumar2025-cnn", "kumar2025-transformer"}
-    again, _ = rescore(there, trained / "runs")
+    path = result_path(trained / "results", there)
+    again, _ = rescore(there, path, trained / "runs")
     assert again.protocol == there.protocol
     assert not list((trained / "runs" / there.run_id).glob("best.*"))  # nothing was trained
 

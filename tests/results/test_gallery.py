@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import gzip
+import hashlib
 import io
 import json
 import re
@@ -24,14 +25,15 @@ from usbench.errors import DataError
 from usbench.results.gallery import cases as gallery_cases
 from usbench.results.gallery import make as gallery
 from usbench.results.gallery.file import encode, gallery_path, load_gallery
-from usbench.results.gallery.make import trace_outlines, vector_drawing
+from usbench.results.gallery.shapes import trace_outlines, vector_drawing
+from usbench.results.kept_predictions import load_kept
 from usbench.results.predictions import read_predictions
 from usbench.results.result import PredictionsFile
-from usbench.results.store import load_result
+from usbench.results.store import kept_path, load_result
 from usbench.runner.config import read_config
 from usbench.types import BLURRED, OFF, SEEN, Boxes, Landmarks, Masks
 
-# ---- outlines, in coordinates of pixel centres
+# ---- outlines, in px of the frame: the first pixel's middle is .5, .5
 
 
 def plane(*lines: str) -> np.ndarray:
@@ -41,36 +43,10 @@ def plane(*lines: str) -> np.ndarray:
 
 BLOCK = plane("......", "......", ".##...", ".##...", ".##...", "......")
 # halfway to the pixels outside, the four corners cut; from the topmost, then leftmost
-BLOCK_RING = [1, 1.5, 2, 1.5, 2.5, 2, 2.5, 4, 2, 4.5, 1, 4.5, 0.5, 4, 0.5, 2]
-DIAMOND = [
-    0,
-    -0.5,
-    0.5,
-    0,
-    0,
-    0.5,
-    -0.5,
-    0,
-]  # one pixel, at the image's corner: beyond its edge too
+BLOCK_RING = [1.5, 2, 2.5, 2, 3, 2.5, 3, 4.5, 2.5, 5, 1.5, 5, 1, 4.5, 1, 2.5]
+DIAMOND = [0.5, 0, 1, 0.5, 0.5, 1, 0, 0.5]  # one pixel, at the image's corner
 HOLE = plane("...", ".#.", "...")
-FRAME = [
-    0,
-    -0.5,
-    2,
-    -0.5,
-    2.5,
-    0,
-    2.5,
-    2,
-    2,
-    2.5,
-    0,
-    2.5,
-    -0.5,
-    2,
-    -0.5,
-    0,
-]  # the outer edge of 3 × 3 pixels
+FRAME = [0.5, 0, 2.5, 0, 3, 0.5, 3, 2.5, 2.5, 3, 0.5, 3, 0, 2.5, 0, 0.5]  # around 3 × 3 pixels
 
 
 def turns(ring: list[float]) -> set[tuple[float, float]]:
@@ -84,10 +60,10 @@ def turns(ring: list[float]) -> set[tuple[float, float]]:
         (BLOCK, [BLOCK_RING]),
         (plane("#.", ".."), [DIAMOND]),
         (plane("...", "...", "..."), []),
-        (plane("#..", "...", "..#"), [DIAMOND, [2, 1.5, 2.5, 2, 2, 2.5, 1.5, 2]]),
+        (plane("#..", "...", "..#"), [DIAMOND, [2.5, 2, 3, 2.5, 2.5, 3, 2, 2.5]]),
         # touching at a corner only: two
-        (plane("#.", ".#"), [DIAMOND, [1, 0.5, 1.5, 1, 1, 1.5, 0.5, 1]]),
-        (~HOLE, [FRAME, [1, 0.5, 1.5, 1, 1, 1.5, 0.5, 1]]),
+        (plane("#.", ".#"), [DIAMOND, [1.5, 1, 2, 1.5, 1.5, 2, 1, 1.5]]),
+        (~HOLE, [FRAME, [1.5, 1, 2, 1.5, 1.5, 2, 1, 1.5]]),
     ],
     ids=["block", "corner pixel", "nothing", "two", "diagonal", "hole"],
 )  # fmt: skip
@@ -105,7 +81,7 @@ def test_the_outline_of_a_blob_holds_just_its_pixels():
     rng = np.random.default_rng(0)
     blob = rng.random((24, 31)) > 0.6
     rows, columns = np.mgrid[:24, :31]
-    centres = np.stack([columns.ravel(), rows.ravel()], axis=1).astype(float)
+    centres = np.stack([columns.ravel(), rows.ravel()], axis=1) + 0.5
     inside = np.zeros(len(centres), int)
     for ring in trace_outlines(blob):
         inside += points_in_poly(centres, np.array(ring).reshape(-1, 2))
@@ -139,39 +115,44 @@ def test_landmarks_that_are_seen_are_points_and_curves():
     straight = np.float32([[0, 0], [3, 0], [6, 0], [9, 0]])
     paths = (np.float32([[4.04, 5]]), straight, np.zeros((0, 2), np.float32), np.float32([[1, 1]]))
     drawn = vector_drawing(Landmarks(paths, np.array([SEEN, SEEN, BLURRED, OFF], np.int8)))
-    assert drawn["shapes"][0] == {"class": 0, "kind": "point", "at": [[4, 5]]}
+    assert drawn["shapes"][0] == {"class": 0, "kind": "point", "at": [[4.5, 5.5]]}
     (line,) = drawn["shapes"][1]["at"]
-    assert drawn["shapes"][1]["kind"] == "line" and line == [
-        0,
-        0,
-        3,
-        0,
-        6,
-        0,
-        9,
-        0,
-    ]  # every 3 px of arc
+    assert drawn["shapes"][1]["kind"] == "line"
+    assert line == [0.5, 0.5, 3.5, 0.5, 6.5, 0.5, 9.5, 0.5]  # every 3 px of arc
     assert drawn["unknown"] == [2] and len(drawn["shapes"]) == 2
+
+
+def test_a_predicted_landmark_is_drawn_where_it_counts():
+    """Errors are of every landmark whose target is seen, whatever the model holds of it."""
+    places = tuple(np.float32([[n, n]]) for n in range(3))
+    prediction = Landmarks(places, np.array([SEEN, OFF, OFF], np.int8), np.ones(3, np.float32))
+    target = Landmarks(places, np.array([OFF, SEEN, OFF], np.int8))
+    drawn = vector_drawing(prediction, target)["shapes"]
+    assert [shape["class"] for shape in drawn] == [0, 1]
+    assert [shape["class"] for shape in vector_drawing(target)["shapes"]] == [1]
 
 
 # ---- which cases, which curves
 
 
 @pytest.mark.parametrize(
-    ("values", "expected"),
+    ("values", "empty", "expected"),
     [
-        ({"a": 0.5, "b": 0.1, "c": 0.9, "d": 0.7}, {"worst": "b", "median": "d", "best": "c"}),
-        ({"a": 0.5, "b": 0.5, "c": 0.5}, {"worst": "a", "median": "b", "best": "c"}),
-        ({"a": 0.5, "b": 0.1}, {"worst": "b", "best": "a"}),
-        ({"a": 0.5}, {"worst": "a"}),
+        ({"a": 0.5, "b": 0.1, "c": 0.9, "d": 0.7}, "", {"worst": "b", "median": "d", "best": "c"}),
+        ({"a": 0.5, "b": 0.5, "c": 0.5}, "", {"worst": "a", "median": "b", "best": "c"}),
+        ({"a": 0.5, "b": 0.1}, "", {"worst": "b", "best": "a"}),
+        ({"a": 0.5}, "", {"worst": "a"}),
+        ({}, "", {}),
+        # nothing is there and nothing is drawn: a perfect score, and nothing to see
+        ({"a": 0.5, "b": 0.1, "c": 1.0, "d": 0.7}, "c", {"worst": "b", "median": "a", "best": "d"}),
+        ({"a": 0.0, "b": 1.0, "c": 1.0}, "abc", {"worst": "a"}),
     ],
 )
-def test_three_cases_each_once(values, expected):
+def test_three_cases_each_once_and_the_best_is_never_empty(values, empty, expected):
     order = sorted(values.items(), key=lambda item: (item[1], item[0]))
-    chosen = gallery_cases.choose_cases(order)
-    assert {place: case for place, (case, _) in chosen.items()} == expected and list(
-        chosen
-    ) == list(expected)
+    chosen = gallery_cases.choose_cases(order, set(empty))
+    assert {place: case for place, (case, _) in chosen.items()} == expected
+    assert list(chosen) == list(expected)
 
 
 def row(case: str, label: str, **figures: str) -> dict[str, str]:
@@ -217,6 +198,27 @@ def test_qualities_of_a_case_table_by_hand():
     assert not gallery_cases.is_judgeable([], "segment")
 
 
+def test_empty_targets_of_a_case_table():
+    rows = [row("full", "a", tp="0", fp="0", fn="5"), row("full", "b", tp="0", fp="0", fn="0")]
+    rows += [row("drawn", "a", tp="0", fp="9", fn="0"), row("unknown", "a", tp="", fp="", fn="")]
+    masks = gallery_cases.parse_rows(rows)
+    assert gallery_cases.empty_cases(masks, "segment") == {"drawn", "unknown"}
+    boxes = [row("full", "a", truths="1"), row("no", "a", truths="0", score=".9", matches="m0")]
+    assert gallery_cases.empty_cases(gallery_cases.parse_rows(boxes), "detect") == {"no"}
+    marks = [row("full", "a", error_px="3"), row("no", "a", error_px="")]
+    assert gallery_cases.empty_cases(gallery_cases.parse_rows(marks), "landmark") == {"no"}
+
+
+def test_common_cases_follow_from_the_images_alone():
+    """Twelve by the sha256 of their ids; without one of them the others stay in their order."""
+    ids = [f"test/{n:03d}" for n in range(40)]
+    common = gallery.common_cases(ids, ())
+    assert len(common) == 12 and common == gallery.common_cases(reversed(ids), ())
+    assert common[0] == min(ids, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    fewer = gallery.common_cases(ids, {common[3]})
+    assert fewer[:11] == [*common[:3], *common[4:]] and len(fewer) == 12
+
+
 def test_curves_of_a_log_that_was_killed_and_went_on(tmp_path):
     log = tmp_path / "log.csv"
     log.write_text(
@@ -229,10 +231,20 @@ def test_curves_of_a_log_that_was_killed_and_went_on(tmp_path):
 
 def test_a_picture_is_a_small_grey_jpeg():
     pixels = np.tile(np.arange(0, 250, dtype=np.uint8), (100, 4))
-    with Image.open(io.BytesIO(gallery.encode_jpeg(pixels))) as picture:
+    with Image.open(io.BytesIO(gallery.encode_jpeg(pixels, 640, 80))) as picture:
         assert (picture.format, picture.mode, picture.size) == ("JPEG", "L", (640, 64))
-    with Image.open(io.BytesIO(gallery.encode_jpeg(pixels[:, :300]))) as picture:
+    with Image.open(io.BytesIO(gallery.encode_jpeg(pixels[:, :300], 640, 80))) as picture:
         assert picture.size == (300, 100)
+
+
+def test_a_thumbnail_keeps_its_limit_whatever_the_image():
+    """Noise, which no JPEG packs well, becomes smaller instead."""
+    noise = np.random.default_rng(0).integers(0, 256, (600, 800)).astype(np.uint8)
+    for image, side in ((noise, 240), (noise // 64 * 0 + 90, 320)):
+        jpeg, (height, width) = gallery.encode_small_jpeg(image, gallery.THUMBNAIL)
+        with Image.open(io.BytesIO(jpeg)) as picture:
+            assert picture.size == (width, height)
+        assert len(jpeg) <= 8000 and width <= side and abs(width * 3 - height * 4) <= 4
 
 
 # ---- the file
@@ -247,11 +259,11 @@ def made() -> dict:
         "quality": 0.5,
         "size": [4, 4],
         "jpeg": "AAAA",
-        "truth": side,
+        "target": side,
     }
     return {
         **{
-            "schema": 1,
+            "schema": 2,
             "run_id": "0" * 12,
             "predictions_sha256": "1" * 64,
             "attribution": "us",
@@ -260,6 +272,9 @@ def made() -> dict:
         **{
             "curves": {"loss": [[1, 0.5]]},
             "cases": [{**case, "prediction": json.loads(json.dumps(side))}],
+            "worst": [],
+            "common": [],
+            "card": None,
         },
     }
 
@@ -284,6 +299,14 @@ def changed(change) -> bytes:
     return gzip.compress(json.dumps(wrong).encode(), mtime=0)
 
 
+def bad_thumbnail(gallery: dict) -> dict:
+    """The gallery's case as a thumbnail of a class that it doesn't have."""
+    case = json.loads(json.dumps(gallery["cases"][0]))
+    del case["place"]
+    case["prediction"]["shapes"][0]["class"] = 3
+    return case
+
+
 def shape_of(gallery: dict) -> dict:
     return gallery["cases"][0]["prediction"]["shapes"][0]
 
@@ -295,6 +318,11 @@ def shape_of(gallery: dict) -> dict:
         (encode(made())[:-30], "damaged file"),
         (gzip.compress(b'{"schema": NaN}', mtime=0), "key schema: expected a finite number"),
         (changed(lambda g: g.update(extra=1)), "key (top level): Additional properties"),
+        (changed(lambda g: g.update(schema=1)), "key schema: "),
+        (
+            changed(lambda g: g.update(card=bad_thumbnail(g))),
+            "key card.prediction.shapes[0].class: expected a class of 0..0, got 3",
+        ),
         (changed(lambda g: g.pop("classes")), 'key (top level): "classes" is a required property'),
         (changed(lambda g: g["cases"][0].update(jpeg="<b>")), "key cases[0].jpeg: "),
         (
@@ -310,8 +338,8 @@ def shape_of(gallery: dict) -> dict:
             "key cases[0].prediction.shapes[0].at: expected pairs",
         ),
         (
-            changed(lambda g: g["cases"][0]["truth"].update(unknown=[1])),
-            "key cases[0].truth.unknown: expected classes",
+            changed(lambda g: g["cases"][0]["target"].update(unknown=[1])),
+            "key cases[0].target.unknown: expected classes",
         ),
         (
             changed(lambda g: g.update(run_id="2" * 12)),
@@ -391,6 +419,12 @@ def test_a_run_leaves_a_gallery_where_images_may_be_shown(run):
     logged = [line[2] for line in csv.reader((run / "runs" / result.run_id / "log.csv").open())]
     assert actual["curves"] == {"train/loss": [[1, float(logged[0])], [2, float(logged[1])]]}
     assert [case["place"] for case in actual["cases"]] == ["worst", "median", "best"]
+    assert load_kept(kept_path(path), result.predictions.sha256).thresholds == {}
+    for name in ("worst", "common"):
+        cases = [case["case"] for case in actual[name]]
+        assert len(cases) == len(set(cases)) == min(10, result.data.counts["test"])
+        assert all(len(base64.b64decode(case["jpeg"])) <= 8000 for case in actual[name])
+    assert actual["card"]["case"] in cases
     qualities = [case["quality"] for case in actual["cases"]]
     assert qualities == sorted(qualities) and qualities[0] < qualities[-1]
     for case in actual["cases"]:
@@ -406,7 +440,7 @@ def test_a_run_leaves_a_gallery_where_images_may_be_shown(run):
             )
             > 0
         )
-        assert case["truth"]["shapes"][0]["at"] == trace_outlines(disc)
+        assert case["target"]["shapes"][0]["at"] == trace_outlines(disc)
 
 
 @pytest.mark.process
@@ -461,7 +495,10 @@ def test_the_script_says_what_is_missing(run, tmp_path, capsys):
         assert not gallery_path(path).exists()
         return capsys.readouterr().err
 
-    assert "name its folder with --runs" in refused(1, run_id, "--runs", str(tmp_path / "none"))
+    nowhere = ("--runs", str(tmp_path / "none"))
+    assert "folder of releases with --data" in refused(1, run_id, *nowhere)  # predictions are kept
+    kept_path(path).unlink()
+    assert "name its folder with --runs" in refused(1, run_id, *nowhere)
     assert "none/shown: " in refused(
         1, run_id, "--runs", str(runs), "--data", str(tmp_path / "none")
     )

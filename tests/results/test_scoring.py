@@ -20,7 +20,7 @@ from usbench.metrics.ratios import mean_defined
 from usbench.metrics.scores import Figure
 from usbench.results import scoring
 from usbench.results.gallery import cases as gallery_cases
-from usbench.results.gallery.drawing import draw_overlays
+from usbench.results.gallery.sheet import draw_overlays
 from usbench.results.predictions import StoredPredictions, read_predictions, write_predictions
 from usbench.results.result import figures_to_json
 from usbench.types import Masks, Sample

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from usbench.cli.options import Options
-from usbench.datasets.check.contact_sheet import draw_images
 from usbench.datasets.check.counts import ClassCounts
 from usbench.datasets.check.own_images import (
     OwnImages,
@@ -26,11 +25,12 @@ from usbench.io.console import facts, say, table
 from usbench.io.files import JsonObject
 from usbench.io.numbers import format_count
 from usbench.io.overrides import to_override
-from usbench.results.gallery.drawing import class_colours, draw_target
+from usbench.results.gallery.drawing import draw_overlay
+from usbench.results.gallery.sheet import draw_sheet, shorten
 from usbench.types import Record
 
-DRAWN = 16  # images of the contact sheet
-PANEL = 300  # px, the least width of an image that is drawn on
+DRAWN, COLUMNS = 16, 4  # images of the contact sheet, and in a row of it
+PANEL = 300  # px, the width of an image
 QUOTE = "'"
 # Text that Hydra reads alike without quotes.
 QUOTED_WORD = re.compile(r"'(?!(?i:true|false|null|nan|inf)')([A-Za-z_/][\w./-]*)'", re.ASCII)
@@ -197,15 +197,13 @@ def draw_own_images(images: OwnImages, root: Path, name: str, path: Path) -> Pat
             target = images.layout.read(root, record)
         except DataError:
             continue  # a finding of the check
-        scale = max(1, round(PANEL / pixels.shape[1]))
         count = format_count(images.masks[record.id], "mask")
-        picture = draw_target(pixels, target, classes, scale, legend=False)
-        pictures.append((f"{record.id}: {count}", picture))
+        picture = draw_overlay(pixels, classes, target, width=PANEL)
+        pictures.append(((shorten(record.id), count), picture))
     if not pictures:
         return None
     title = f"{name}: {len(pictures)} of {len(images.records)} images, with their masks"
-    legend = list(zip(classes, class_colours(len(classes)), strict=True))
-    draw_images(pictures, title, legend, path)
+    draw_sheet(pictures, [title], classes, path, COLUMNS, ("target",))
     return path
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from usbench.cli.options import Options, add_overrides, compose_for_verb, make_parser, run_verb
 from usbench.cli.run import find_or_run
 from usbench.errors import ConfigError
-from usbench.evaluate.rescore import find_run_config
+from usbench.evaluate.stored_run import find_run_config
 from usbench.io.files import write_atomically
 from usbench.results.store import encode_result, load_finished, resolve_result
 from usbench.runner.config import with_threads

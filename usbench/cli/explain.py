@@ -1,8 +1,9 @@
 """Score one result's stored predictions under every protocol of its task, side by side.
 
-    usbench explain RESULT [--results DIR] [--runs DIR] [--class NAME] [--json FILE]
+    usbench explain RESULT [--data DIR] [--results DIR] [--runs DIR] [--class NAME] [--json FILE]
 
-RESULT is a result's file, name or run id. For masks it also shows HD95 as three packages define it,
+RESULT is a result's file, name or run id. Its predictions are those of its run's folder, or where
+that is gone those that are kept beside the result. For masks it also shows HD95 as three packages define it,
 for boxes the implantability score of Kumar et al. 2025. Nothing is trained, no result is changed.
 """
 
@@ -10,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 
-from usbench.cli.options import Options, make_parser, run_verb, write_json
+from usbench.cli.options import DATA_HELP, Options, make_parser, run_verb, write_json
 from usbench.errors import ConfigError
-from usbench.evaluate.rescore import open_stored_run
 from usbench.evaluate.sanity import every_protocol
+from usbench.evaluate.stored_run import open_stored_run
 from usbench.io.console import say, table, track
 from usbench.io.numbers import format_decimals
 from usbench.leaderboard import implantability
@@ -126,7 +128,7 @@ def explain(options: Options) -> None:
     """Score, show, write."""
     path = store.resolve_result(options.result, options.results)
     result = store.load_finished(path)
-    run = open_stored_run(result, options.runs)
+    run = open_stored_run(result, path, options.runs, options.data)
     task, predictions = run.dataset.task, run.predictions("test")
     metric = {**every_protocol(run.config.metric, task), "extra": {}}
     protocols = run.score(metric, predictions).protocols
@@ -148,5 +150,6 @@ def main(argv: list[str] | None = None) -> int:
     """The command; its exit code: 0, 1 for a missing run or data, 2 for a bad class."""
     parser = make_parser(__doc__, "write the scores as JSON too", "explain", ("results", "runs"))
     parser.add_argument("result", metavar="RESULT", help="a result's file, name or run id")
+    parser.add_argument("--data", type=Path, metavar="DIR", help=DATA_HELP)
     parser.add_argument("--class", dest="label", metavar="NAME", help="the scores of one class")
     return run_verb(explain, parser.parse_args(argv))

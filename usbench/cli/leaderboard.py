@@ -154,7 +154,7 @@ def render_stale(
     """The pages that are out of date with what they share, and those whose result was removed."""
     # Slow to import, with what draws pictures; phantoms need none of it.
     from usbench import catalogue
-    from usbench.leaderboard.page import commands, index, result
+    from usbench.leaderboard.page import commands, compare_cases, index, result, standing
 
     folder = options.results
     known = commands.find_commands(results, configs, read_configs(conf_dir()))
@@ -163,9 +163,12 @@ def render_stale(
     for name, content in result.shared_assets().items():
         files[folder / "assets" / name] = content
     with open_cache(options.runs / "cache" / "pages.json", write=not options.check) as cache:
-        files |= result.render_stale_pages(folder, results, known, cache)
-    current = map(folder.joinpath, links.values())
-    return files, sorted(set(folder.glob("*/*/*.html")).difference(current))
+        standings = standing.find_standings(rows, datasets, results)
+        files |= result.render_stale_pages(folder, results, known, standings, cache)
+        stale, scripts = compare_cases.render_stale_scripts(folder, results, cache)
+    current = {*map(folder.joinpath, links.values()), *scripts}
+    written = {*folder.glob("*/*/*.html"), *folder.glob(f"*/*/{compare_cases.FILE}")}
+    return files | stale, sorted(written - current)
 
 
 def check_files(differing: Sequence[Path], folder: Path) -> int:

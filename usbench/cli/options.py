@@ -25,6 +25,7 @@ T = TypeVar("T")
 Options = argparse.Namespace  # a parsed command line
 # A model of each task, for verbs that build none: only its task counts.
 MODELS: dict[Task, str] = {"segment": "unet", "detect": "yolov8", "landmark": "heatmap"}
+DATA_HELP = "releases; default: where the run found them"
 FOLDERS = ("data", "results", "runs")  # keys of the configuration that are options of a verb
 
 

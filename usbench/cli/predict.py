@@ -31,7 +31,7 @@ from usbench.errors import DataError
 from usbench.evaluate.restore import restore_run
 from usbench.io.console import say, track
 from usbench.io.numbers import format_count
-from usbench.results.gallery.drawing import draw_target
+from usbench.results.gallery.drawing import draw_overlay
 from usbench.results.predictions import check_predictions
 from usbench.runner.config import RunConfig
 from usbench.types import Masks, Model
@@ -76,7 +76,8 @@ def write_all_predictions(
             opened.add(path.name, stem, (pixels.shape[0], pixels.shape[1]), prediction)
             if isinstance(prediction, Masks):
                 write_masks(out / "masks", stem, prediction, classes, view.exclusive)
-            draw_target(pixels, prediction, classes).save(overlays / f"{stem}.jpg", quality=92)
+            picture = draw_overlay(pixels, classes, prediction=prediction)
+            picture.save(overlays / f"{stem}.jpg", quality=92)
 
 
 def write_masks(

@@ -9,11 +9,13 @@
     usbench score --task segment --dataset usgra --data DIR --predictions DIR --name "our model"
 
 The last is scored on a dataset's test split and enters the leaderboard as an external row; a
-dataset of your own needs --config-dir DIR, and --root DIR if it isn't in <data>/<dataset>. Masks are index PNGs of one stem, 0 = background; of one
-class, masks of 0 and 255 or of one bit are read too. --values says which value stands for which
-class, in targets and predictions alike; with it --classes isn't needed. An image without a
-prediction is scored as one in which nothing was predicted, and counted; --strict refuses it.
---group says which images belong together (its first group in the name): intervals resample those.
+dataset of your own needs --config-dir DIR, and --root DIR if it isn't in <data>/<dataset>.
+--predictions also takes what a result keeps beside it there (NAME.predictions.json.gz), or the
+folder of its run. Masks are index PNGs of one stem, 0 = background; of one class, masks of 0 and
+255 or of one bit are read too. --values says which value stands for which class, in targets and
+predictions alike; with it --classes isn't needed. An image without a prediction is scored as one in
+which nothing was predicted, and counted; --strict refuses it. --group says which images belong
+together (its first group in the name): intervals resample those.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ GROUPS = {  # verb → what it does, as `usbench --help` groups them
         "leaderboard": "regenerate the leaderboard from the results",
         "table": "write a table for a paper: LaTeX, Markdown or CSV",
         "bibtex": "write the BibTeX entries of the datasets and models that results use",
-        "gallery": "make the pictures and curves of a result's page",
+        "gallery": "make a result's pictures and keep its test predictions",
         "serve": "serve the leaderboard's page on this machine",
     },
 }

@@ -21,6 +21,7 @@ from usbench.io.files import file_sha256
 from usbench.metrics.scores import Scores
 from usbench.results import scoring, store
 from usbench.results.build import build_result
+from usbench.results.kept_predictions import load_kept, pack_predictions, why_not_kept
 from usbench.results.predictions import prediction_files, read_predictions, write_predictions
 from usbench.results.result import PredictionsFile, Result
 from usbench.runner import config as run_config
@@ -71,7 +72,8 @@ def read_external(
     """Read predictions of the test split.
 
     Args:
-        path: a folder that a run has written, or one of the task's format.
+        path: a folder that a run has written, predictions that are kept beside a result, or a
+            folder or file of the task's format.
         samples: the test split.
         strict: whether a missing prediction is an error.
         values: class → its value in the masks; None: 1, 2, … in the dataset's order.
@@ -89,8 +91,12 @@ def read_external(
             f"--values: expected each class of {dataset.name} ({', '.join(dataset.classes)}), got "
             f"{', '.join(values)}"
         )
-    if prediction_files(path, "test")[0].is_file():
+    stored = None
+    if path.name.endswith(store.PREDICTIONS):
+        stored = load_kept(path).read(samples, path.parent)
+    elif prediction_files(path, "test")[0].is_file():
         stored = read_predictions(path, "test", samples)
+    if stored is not None:
         return (stored[n] for n in range(len(stored))), []
     names = list(map(stem_of, samples.records))
     check_format(path, dataset, names)
@@ -201,4 +207,6 @@ def score_external(
         reported_scores(config, scores),
     )
     cases = store.hash_case_ids(scores.cases, config.dataset.redistribute, dataset.name)
-    return ExternalRow(store.save_result(config.results, result, cases), result, scores, missing)
+    kept = pack_predictions(config.run_dir, {}) if why_not_kept(result) is None else None
+    path = store.save_result(config.results, result, cases, kept)
+    return ExternalRow(path, result, scores, missing)

@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from usbench import __version__
-from usbench.evaluate.rescore import open_stored_run
+from usbench.evaluate.rescore import with_earlier_calibration
+from usbench.evaluate.stored_run import open_stored_run
 from usbench.results.build import build_result
 from usbench.results.result import Result
-from usbench.results.store import hash_case_ids, save_result
+from usbench.results.store import hash_case_ids, result_path, save_result
 from usbench.runner import machine
 from usbench.runner.config import RunConfig, write_config
 from usbench.runner.facts import reported_scores
@@ -30,8 +31,10 @@ def score_by_other_metric(config: RunConfig, result: Result) -> tuple[Result, Pa
     Raises:
         RunError, DataError: as `open_stored_run`.
     """
-    run = open_stored_run(result, config.runs)
+    run = open_stored_run(result, result_path(config.results, result), config.runs)
     scores = run.score(config.metric)
+    if run.kept is not None:
+        scores = with_earlier_calibration(scores, result.protocol)
     asked = replace(
         run.config, metric=config.metric, overrides=config.overrides, results=config.results
     )

@@ -11,133 +11,64 @@ from pathlib import Path
 import yaml
 
 from usbench import __version__
-from usbench.datasets import source
-from usbench.datasets.dataset import Dataset
-from usbench.errors import DataError, RunError, UsbenchError
+from usbench.errors import UsbenchError
+from usbench.evaluate.stored_run import open_stored_run
 from usbench.io.config import conf_dir
 from usbench.io.console import track
-from usbench.io.files import file_sha256
 from usbench.metrics import detect_scorer, segment_scorer
 from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO
 from usbench.metrics.mask_protocols import MASK_PROTOCOLS
 from usbench.metrics.scores import Figure, Figures, ProtocolScores, Scores
 from usbench.results import scoring, store
 from usbench.results.build import build_result, report_scores
-from usbench.results.predictions import StoredPredictions, prediction_files, read_predictions
 from usbench.results.result import Result
-from usbench.runner import config as run_config
 from usbench.runner import machine
-from usbench.runner.config import RunConfig, read_config
+from usbench.runner.config import RunConfig
 from usbench.runner.facts import reported_scores, run_protocol_description
-from usbench.runner.resolve import fingerprint
-from usbench.types import Split
 
 Cases = Sequence[store.Case]
 ROUNDING = 1e-8  # of a case table's numbers, relative
 
 
-# ---- a finished run in its folder
-
-
-@dataclass(frozen=True)
-class StoredRun:
-    """A finished run in its folder: what was run, and its data, indexed once."""
-
-    config: RunConfig
-    folder: Path
-    dataset: Dataset
-
-    def predictions(self, split: Split) -> StoredPredictions:
-        """The stored predictions of a split."""
-        return read_predictions(self.folder, split, self.dataset.samples(split))
-
-    def score(
-        self, metric: Mapping[str, object] | None = None, test: StoredPredictions | None = None
-    ) -> Scores:
-        """Score the stored test predictions.
-
-        Args:
-            metric: a `_target_` node; None: the run's own.
-            test: the predictions, where they are read already.
-        """
-        thresholds: Mapping[str, float] = {}
-        if self.config.seed is not None and self.config.transfer is None:  # it has validation
-            thresholds = scoring.choose_thresholds(self.predictions("val"))
-        leakage = self.config.dataset.leakage
-        return scoring.score(
-            metric or self.config.metric,
-            test or self.predictions("test"),
-            thresholds,
-            leakage.images if leakage else (),
-        )
-
-
-def find_run_config(result: Result, runs: Path) -> RunConfig:
-    """The configuration of a result's run, from the run's folder below `runs`.
-
-    Raises:
-        RunError: the folder isn't there.
-        DataError: it is another run's.
-    """
-    folder = runs / result.run_id
-    path = folder / run_config.NAME
-    if not path.is_file():
-        raise RunError(
-            f"{folder}: no run of this result found; name its folder with --runs (runs= in Python)"
-        )
-    config = replace(read_config(path), runs=runs.absolute())
-    if config.run_id != result.run_id:
-        raise DataError(
-            f"{path}: expected the run {result.run_id}, got {config.run_id}; is it a copy?"
-        )
-    return config
-
-
-def open_stored_run(result: Result, runs: Path, data: Path | None = None) -> StoredRun:
-    """Open what a result's scores were computed from, and check that it is the same.
-
-    Args:
-        runs: the folder of runs.
-        data: the folder of releases; None: where the run found its release.
-
-    Raises:
-        RunError: the run's folder or its predictions aren't there.
-        DataError: the data isn't there, or predictions or data differ from the result's.
-    """
-    config = find_run_config(result, runs)
-    predictions, _ = prediction_files(config.run_dir, "test")
-    if not predictions.is_file():
-        raise RunError(
-            f"{predictions}: no stored predictions found; only overwrite=true makes new ones"
-        )
-    if result.predictions and file_sha256(predictions) != result.predictions.sha256:
-        raise DataError(
-            f"{predictions}: expected the predictions that the result was scored from, got others"
-        )
-    if data is not None:
-        config = replace(config, root=(data / result.dataset).absolute())
-    dataset = config.open_dataset()
-    drawn = config.phantom and not (config.root / source.MARK).is_file()
-    if fingerprint(config, dataset, drawn) != result.data.fingerprint:
-        raise DataError(
-            f"{config.root}: expected the data that the result was scored on, got other files"
-        )
-    return StoredRun(config, config.run_dir, dataset)
-
-
 # ---- one result
 
 
-def rescore(result: Result, runs: Path) -> tuple[Result, Cases]:
+def rescore(result: Result, path: Path, runs: Path) -> tuple[Result, Cases]:
     """The result with the scores that the code computes now, and its cases as a result has them.
+
+    Args:
+        result: a finished one.
+        path: its file.
+        runs: the folder of runs.
 
     Raises:
         RunError, DataError: as `open_stored_run`.
     """
-    run = open_stored_run(result, runs)
+    run = open_stored_run(result, path, runs)
     config, scores = with_current_notes(run.config), run.score()
+    if run.kept is not None:
+        scores = with_earlier_calibration(scores, result.protocol)
     cases = store.hash_case_ids(scores.cases, config.dataset.redistribute, config.dataset.name)
     return build_result(result, reported_scores(config, scores)), cases
+
+
+def with_earlier_calibration(scores: Scores, earlier: ProtocolScores) -> Scores:
+    """The scores with the calibration error of masks whose probabilities are gone."""
+    protocol = scores.protocol
+    is_lost = "ece" in earlier.scores and "ece" not in protocol.scores
+    if not is_lost or protocol.name != earlier.name:
+        return scores
+    per_class = {
+        label: {**figures, "ece": earlier.per_class[label]["ece"]}
+        for label, figures in protocol.per_class.items()
+    }
+    protocol = replace(
+        protocol,
+        description=f"{protocol.description}; {scoring.CALIBRATION}",
+        scores={**protocol.scores, "ece": earlier.scores["ece"]},
+        per_class=per_class,
+    )
+    return replace(scores, protocols=(protocol, *scores.protocols[1:]))
 
 
 def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | None:
@@ -324,7 +255,7 @@ def rescore_all(folder: Path, runs: Path, phantom: bool) -> RescoreReport:
         path = store.result_path(folder, result)
         obstacle = None
         try:
-            new, cases = rescore(result, runs)
+            new, cases = rescore(result, path, runs)
         except UsbenchError as error:
             obstacle = str(error)
             new, cases = rescore_from_cases(result, path) or (result, ())

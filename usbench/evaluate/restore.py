@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from usbench.errors import ConfigError
-from usbench.evaluate.rescore import find_run_config
+from usbench.evaluate.stored_run import find_run_config
 from usbench.io.cores import count_cores
 from usbench.results.store import load_finished, resolve_result
 from usbench.runner import machine

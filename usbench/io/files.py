@@ -102,6 +102,11 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def hash_if_there(path: Path) -> str | None:
+    """sha256 of a file; None where there is none."""
+    return file_sha256(path) if path.is_file() else None
+
+
 def canonical_json(value: object) -> str:
     """One text per value: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -19,8 +19,9 @@ def publish_result(
     result: Result,
     cases: Sequence[Case] | None,
     damaged_copy: Path | None,
+    predictions: bytes | None = None,
 ) -> Path | None:
-    """Write a result and its case table where no finished result is.
+    """Write a result and what belongs to it where no finished result is.
 
     The result is created exclusively, so that of several processes that did the same run, on
     whatever hosts, one publishes. A result there that isn't done, or is damaged, is replaced.
@@ -28,6 +29,7 @@ def publish_result(
     Args:
         folder: the results folder.
         damaged_copy: where a copy of a replaced damaged result goes.
+        predictions: to keep beside it; None: nothing.
 
     Returns:
         The result's path; None where a finished one is there.
@@ -42,8 +44,8 @@ def publish_result(
             return None
         for left in path.parent.glob(f".*{path.stem}.*.part"):  # by a killed process
             left.unlink(missing_ok=True)
-        *tables, (_, content) = files_of_result(path, result, cases).items()
-        write_all({**dict(tables), part: content})
+        *others, (_, content) = files_of_result(path, result, cases, predictions).items()
+        write_all({**dict(others), part: content})
         while not link_exclusively(part, path):
             if not set_aside(path, damaged_copy):
                 return None

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from usbench.errors import DataError
 from usbench.results.gallery import file as gallery
-from usbench.results.store import CASES, PHANTOM, resolve_result
+from usbench.results.store import CASES, PHANTOM, PREDICTIONS, resolve_result
 
 # What lies beside a result and begins like it; a shell's `unet-*` names these files too.
-BESIDE = (CASES, gallery.SUFFIX, ".predictions.json.gz", ".html")
+BESIDE = (CASES, gallery.SUFFIX, PREDICTIONS, ".html")
 
 
 def select_results(words: Iterable[str], folder: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
     results/<dataset>/<task>/<model>-s<seed>-<run id>.json            a result on real data
     results/<dataset>/<task>/<model>-s<seed>-<run id>.cases.csv.gz    one row per case and class
+    results/<dataset>/<task>/<model>-s<seed>-<run id>.predictions.json.gz    see kept_predictions.py
     results/phantom/<dataset>/<task>/…                                results on phantoms, apart
 
 Files are written beside their place and then moved there, so that a reader sees the old file or
@@ -32,6 +33,7 @@ from usbench.results.schema import fault, schema
 
 Case = Mapping[str, Cell]  # one row of a case table: column → value
 CASES = ".cases.csv.gz"
+PREDICTIONS = ".predictions.json.gz"
 PHANTOM = "phantom"  # the folder of results on phantoms
 DISTANCES = ("_px", "_mm", "_diag", "_nme")  # endings of scores that are distances
 REMEDY = "restore it from version control, or remove it and run again"
@@ -165,12 +167,17 @@ def load_results(
     return results
 
 
-def save_result(folder: Path, result: Result, cases: Sequence[Case] | None = None) -> Path:
+def save_result(
+    folder: Path,
+    result: Result,
+    cases: Sequence[Case] | None = None,
+    predictions: bytes | None = None,
+) -> Path:
     """Write a result and its case table (the table first); return the result's path.
 
     `cases` and `cases_sha256` are filled in. Without cases, a table that the result names and
     that is there is kept. A result that isn't done never replaces one that is: then nothing is
-    written.
+    written. predictions: to keep beside it (see kept_predictions.py); None: what is there stays.
 
     Raises:
         RunError: the result breaks the schema or can't be written.
@@ -180,7 +187,7 @@ def save_result(folder: Path, result: Result, cases: Sequence[Case] | None = Non
     if not result.is_done and path.exists() and load_result(path).is_done:
         return path
     table = table_path(path)
-    files = files_of_result(path, result, cases)
+    files = files_of_result(path, result, cases, predictions)
     write_all(files)
     if table not in files and result.cases != table.name:
         table.unlink(missing_ok=True)
@@ -195,16 +202,19 @@ def checked_path(folder: Path, result: Result) -> Path:
     return result_path(folder, result)
 
 
-def files_of_result(path: Path, result: Result, cases: Sequence[Case] | None) -> dict[Path, bytes]:
-    """The files of a result: its case table, if there are cases, then the result itself."""
+def files_of_result(
+    path: Path, result: Result, cases: Sequence[Case] | None, predictions: bytes | None = None
+) -> dict[Path, bytes]:
+    """The files of a result: predictions to keep, its case table, and last the result itself."""
+    files = {} if predictions is None else {kept_path(path): predictions}
     table = table_path(path)
     if cases:
         packed = encode_cases(cases)
         result = replace(result, cases=table.name, cases_sha256=hashlib.sha256(packed).hexdigest())
-        return {table: packed, path: encode_result(result)}
-    if result.cases != table.name or not table.exists():
+        files[table] = packed
+    elif result.cases != table.name or not table.exists():
         result = replace(result, cases=None, cases_sha256=None)
-    return {path: encode_result(result)}
+    return {**files, path: encode_result(result)}
 
 
 def encode_result(result: Result) -> bytes:
@@ -215,6 +225,11 @@ def encode_result(result: Result) -> bytes:
     return (json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode(
         errors="backslashreplace"
     )
+
+
+def kept_path(path: Path) -> Path:
+    """The test predictions that are kept beside a result."""
+    return path.with_name(path.stem + PREDICTIONS)
 
 
 # ---- case tables

@@ -16,8 +16,9 @@ from usbench.errors import ConfigError, RunError, UsbenchError, in_one_line
 from usbench.io.config import build
 from usbench.metrics.scores import Scores
 from usbench.results import scoring
-from usbench.results.gallery.drawing import draw_overlays
 from usbench.results.gallery.make import make_gallery_after_run
+from usbench.results.gallery.sheet import draw_overlays
+from usbench.results.kept_predictions import pack_predictions, why_not_kept
 from usbench.results.predictions import StoredPredictions, read_predictions, write_predictions
 from usbench.results.result import Result
 from usbench.results.store import Case, hash_case_ids
@@ -63,13 +64,14 @@ def train_and_test(config: RunConfig, lock: RunLock = ALONE) -> Result:
         predictions = store_predictions(config, "test", test, model.predict(test.images()))
         clock.end_stage("predict")
         selection_score = scoring.selection_score(validation)
-        scores = score(config, predictions, scoring.choose_thresholds(validation))
+        thresholds = scoring.choose_thresholds(validation)
+        scores = score(config, predictions, thresholds)
         clock.end_stage("score")
         result = done_result(
             config, dataset, scores, selection_score, clock.seconds, model.parameters
         )
         inputs.require_unchanged()
-        return finish_run(config, result, predictions, scores.cases, lock, tracker)
+        return finish_run(config, result, predictions, thresholds, scores.cases, lock, tracker)
 
 
 def evaluate_elsewhere(config: RunConfig, transfer: Transfer, lock: RunLock) -> Result:
@@ -101,13 +103,14 @@ def evaluate_elsewhere(config: RunConfig, transfer: Transfer, lock: RunLock) -> 
         config, dataset, scores, transfer.validation, clock.seconds, model.parameters
     )
     inputs.require_unchanged()
-    return finish_run(config, result, predictions, scores.cases, lock, Untracked())
+    return finish_run(config, result, predictions, {}, scores.cases, lock, Untracked())
 
 
 def finish_run(
     config: RunConfig,
     result: Result,
     predictions: StoredPredictions,
+    thresholds: Mapping[str, float],
     cases: Sequence[Case],
     lock: RunLock,
     tracker: Tracker,
@@ -116,13 +119,18 @@ def finish_run(
 
     Args:
         predictions: of the test split.
+        thresholds: the scorer's arguments that were chosen on validation.
         cases: the scorer's case table, with the cases' names as in the release.
     """
     dataset = config.dataset
     title = f"{dataset.name} · {config.model.name} · {config.recipe} · seed {config.seed}"
     attribution = None if config.phantom else dataset.attribution
-    overlays = draw_overlays(predictions, cases, title, attribution)
-    path = lock.publish(config, result, hash_case_ids(cases, dataset.redistribute, dataset.name))
+    leaking = dataset.leakage.images if dataset.leakage else ()
+    overlays = draw_overlays(predictions, cases, title, attribution, leaking)
+    table = hash_case_ids(cases, dataset.redistribute, dataset.name)
+    is_kept = not config.study and why_not_kept(result) is None
+    kept = pack_predictions(config.run_dir, thresholds) if is_kept else None
+    path = lock.publish(config, result, table, kept)
     remove_checkpoints(config)
     tracker.finish("FINISHED", result, overlays if dataset.redistribute == "images" else (), path)
     if config.study:

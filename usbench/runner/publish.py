@@ -32,16 +32,23 @@ class RunLock:
         if self.lock:
             self.lock.check()
 
-    def publish(self, config: RunConfig, result: Result, cases: Sequence[Case]) -> Path:
-        """Publish a finished result; its path.
+    def publish(
+        self,
+        config: RunConfig,
+        result: Result,
+        cases: Sequence[Case],
+        predictions: bytes | None,
+    ) -> Path:
+        """Publish a finished result; its path. predictions: to keep beside it; None: nothing.
 
         Raises:
             LostLockError: another process has done the run meanwhile.
         """
         self.check()
         if self.overwrite or not self.lock:
-            return save_result(config.results, result, cases)
-        path = publish_result(config.results, result, cases, config.run_dir / REPLACED)
+            return save_result(config.results, result, cases, predictions)
+        copy = config.run_dir / REPLACED
+        path = publish_result(config.results, result, cases, copy, predictions)
         if path is None:
             raise LostLockError(
                 f"{result_path(config.results, result)}: another process has published this result"

@@ -1,6 +1,4 @@
-"""Contact sheets: pairs of images side by side, with their ids, splits and correlation; images with
-their masks drawn on them.
-"""
+"""Contact sheets: pairs of images side by side, with their ids, splits and correlation."""
 
 from __future__ import annotations
 
@@ -17,7 +15,6 @@ from usbench.io.files import write_all
 MOST = 40  # pairs
 COLUMNS = 4
 SIDE = (200, 160)  # width and height of an image, px
-LARGE = (260, 210)  # the same of an image with its masks
 EDGE, LINE = 12, 16  # px
 CELL = (2 * SIDE[0] + 4 + EDGE, SIDE[1] + 3 * LINE + EDGE)
 FULL = 66  # characters of a line that fit above a pair
@@ -49,43 +46,6 @@ def draw_pairs(
             small = Image.fromarray(image.read_grey(root / record.image))
             small.thumbnail(SIDE)
             canvas.paste(small, (left + side * (SIDE[0] + 4), upper + 3 * LINE))
-    save_sheet(canvas, path)
-
-
-def draw_images(
-    pictures: Sequence[tuple[str, Image.Image]],
-    title: str,
-    legend: Sequence[tuple[str, tuple[int, int, int]]],
-    path: Path,
-) -> None:
-    """Write pictures, each below its caption, as a PNG.
-
-    Args:
-        pictures: (caption, picture).
-        title: of the sheet.
-        legend: (class, its colour).
-        path: of the PNG.
-
-    Raises:
-        RunError: it can't be written.
-    """
-    width, height = LARGE[0] + EDGE, LARGE[1] + LINE + EDGE
-    columns = min(COLUMNS, len(pictures))
-    top = EDGE + 3 * LINE
-    size = (max(columns, 2) * width + EDGE, top + -(-len(pictures) // columns) * height)
-    canvas = Image.new("RGB", size, (255, 255, 255))
-    pen, font = ImageDraw.Draw(canvas), load_font(11)
-    pen.text((EDGE, EDGE), title, (0, 0, 0), load_font(13))
-    place = float(EDGE)
-    for name, colour in legend:
-        pen.text((place, EDGE + LINE + 4), name, colour, load_font(13))
-        place += pen.textlength(name, load_font(13)) + EDGE
-    for n, (caption, picture) in enumerate(pictures):
-        left, upper = EDGE + n % columns * width, top + n // columns * height
-        pen.text((left, upper), caption[: FULL // 2 + 6], (0, 0, 0), font)
-        scale = min(LARGE[0] / picture.width, LARGE[1] / picture.height)
-        sides = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-        canvas.paste(picture.resize(sides), (left, upper + LINE))
     save_sheet(canvas, path)
 
 

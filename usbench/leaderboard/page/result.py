@@ -15,22 +15,21 @@ Without the cache every page is rendered again, with the same bytes.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from usbench.io.console import track
-from usbench.io.files import JsonObject, file_sha256
+from usbench.io.files import JsonObject, hash_if_there
 from usbench.leaderboard.cache import Cache, hash_code, key
 from usbench.leaderboard.columns import NO_LEAKAGE
 from usbench.leaderboard.page import result_cases
 from usbench.leaderboard.page.commands import RunCommand, reproduce_command, result_command
-from usbench.leaderboard.page.document import ASSETS, as_json, render
+from usbench.leaderboard.page.document import ASSETS, render
 from usbench.leaderboard.page.result_settings import setting_tables
-from usbench.leaderboard.rows import mean_if_all
+from usbench.leaderboard.page.standing import Standing
 from usbench.metrics.scores import Figures
 from usbench.results import store
-from usbench.results.format import USUAL_SCORES, format_value, score_title
+from usbench.results.format import TASK_TITLES, USUAL_SCORES, score_title
 from usbench.results.gallery.cases import (
     is_judgeable,
     parse_rows,
@@ -46,19 +45,11 @@ from usbench.results.gallery.file import (
 )
 from usbench.results.result import Result
 
-SHARED = (
-    "page.css",
-    "page.js",
-    "result.css",
-    "result.js",
-    "vendor/d3.min.js",
-    "vendor/plot.umd.min.js",
-    "vendor/LICENSES.txt",
-)
+SHARED = ("page.css", "page.js", "overlay.css", "result.css")
 SOURCES = (  # what a page follows from, and more
     "**/*.py",
     "leaderboard/page/assets/**/*",
-    "leaderboard/page/templates/*",
+    "leaderboard/page/templates/**/*",
 )
 
 
@@ -75,38 +66,20 @@ def page_links(results: Iterable[Result]) -> dict[str, str]:
     }
 
 
-def seed_notes(results: Iterable[Result]) -> dict[str, str]:
-    """Run id → what all seeds of its recipe score together, where there are several.
-
-    So that no seed's score, such as the best one's, is taken for the model's.
-    """
-    series: dict[object, list[Result]] = defaultdict(list)
-    for result in with_page(results):
-        if result.series is not None and result.seed is not None:
-            protocol = result.protocol.name, result.protocol.version
-            series[result.series, result.trained_on, result.fold, protocol].append(result)
-    notes = {}
-    for members in series.values():
-        mean = mean_if_all(member.primary.value if member.primary else None for member in members)
-        name = members[0].primary.name if members[0].primary else ""
-        for member in members if len(members) > 1 else ():
-            notes[member.run_id] = (
-                f"This is one of {len(members)} seeds of the recipe; the mean over them is "
-                f"{format_value(mean, name)}."
-            )
-    return notes
-
-
 def shared_assets() -> dict[str, bytes]:
     """What must lie in results/assets: relative path → content."""
-    return {name.removeprefix("vendor/"): (ASSETS / name).read_bytes() for name in SHARED}
+    return {name: (ASSETS / name).read_bytes() for name in SHARED}
 
 
 # ---- which pages have to be rendered
 
 
 def render_stale_pages(
-    folder: Path, results: Iterable[Result], commands: Mapping[str, RunCommand], cache: Cache
+    folder: Path,
+    results: Iterable[Result],
+    commands: Mapping[str, RunCommand],
+    standings: Mapping[str, Standing],
+    cache: Cache,
 ) -> dict[Path, bytes]:
     """The result pages that are missing or out of date, by their path.
 
@@ -114,40 +87,35 @@ def render_stale_pages(
         folder: the results folder.
         results: all results.
         commands: run id → how to run it again; pages of runs that it lacks name no command.
+        standings: run id → where it stands among the others.
         cache: hashes of pages that were rendered earlier.
 
     Raises:
         DataError: a case table or gallery is damaged; the message names the file.
     """
-    results = list(results)
-    seeds = seed_notes(results)
     stale = []
     for result in with_page(results):
         path = store.result_path(folder, result)
         files = (path, gallery_path(path))  # the result names its case table's sha256
-        command, note = commands.get(result.run_id), seeds.get(result.run_id, "")
-        facts = key(hash_code(SOURCES), *map(hash_if_there, files), repr(command), note)
+        command, standing = commands.get(result.run_id), standings.get(result.run_id)
+        others = (repr(command), repr(standing), store.kept_path(path).is_file())
+        facts = key(hash_code(SOURCES), *map(hash_if_there, files), *others)
         page_hash = cache.get(facts)
         if page_hash is None or page_hash != hash_if_there(path.with_suffix(".html")):
             stale.append((facts, path, result))
     pages: dict[Path, bytes] = {}
     for facts, path, result in track(stale, "pages of results", len(stale)):
-        gallery = load_gallery(path, result) if why_no_gallery(result) is None else None
         content = render_result(
             result,
             store.read_cases(path, result),
-            gallery,
+            load_gallery(path, result) if why_no_gallery(result) is None else None,
             commands.get(result.run_id),
-            seeds.get(result.run_id, ""),
+            standings.get(result.run_id),
+            keeps_predictions=store.kept_path(path).is_file(),
         )
         cache.put(facts, hashlib.sha256(content).hexdigest())
         pages[path.with_suffix(".html")] = content
     return pages
-
-
-def hash_if_there(path: Path) -> str | None:
-    """sha256 of a file; None where there is none."""
-    return file_sha256(path) if path.is_file() else None
 
 
 # ---- one page
@@ -158,7 +126,8 @@ def render_result(
     case_table: Sequence[Mapping[str, str]],
     gallery: Gallery | None = None,
     command: RunCommand | None = None,
-    seed_note: str = "",
+    standing: Standing | None = None,
+    keeps_predictions: bool = False,
 ) -> bytes:
     """One page.
 
@@ -167,59 +136,80 @@ def render_result(
         case_table: as `store.read_cases` gives it.
         gallery: None where there is none.
         command: how to run it again; None where it isn't known.
-        seed_note: what other seeds of its recipe score; see `seed_notes`.
+        standing: where it stands among the others; None where nothing is known of them.
+        keeps_predictions: whether its test predictions lie beside it.
     """
-    task = result.task
-    may_have_gallery = why_no_gallery(result) is None
-    gallery = gallery if may_have_gallery else None
-    curves = gallery["curves"] if gallery else {}
-    data: JsonObject = {"curves": curves}
-    worst = quartiles = None
-    if is_judgeable(case_table, task):
-        rows = parse_rows(case_table)
-        ranked = rank_cases(rows, task)
-        by_class = qualities_by_class(rows, task, list(result.protocol.per_class))
-        spread = result_cases.spread_of_cases(ranked, by_class, task)
-        data["histogram"] = result_cases.histogram_data(spread, task)
-        quartiles = result_cases.quartile_rows(spread, task)
-        if may_show_images(result):
-            worst = result_cases.worst_cases(ranked, by_class, task)
+    path = store.result_path(Path(), result)
+    reproduce = ""
+    if command is not None and command.reproducible:
+        reproduce = reproduce_command(result.run_id, command, ("--data", "data"))
     return render(
         "result.html",
         result=result,
-        seed_note=seed_note,
-        file=store.result_path(Path(), result).name,
-        quality=result_cases.QUALITY[task],
-        short_quality=result_cases.SHORT_QUALITY[task],
-        describe_quality=result_cases.describe_quality,
-        gallery=gallery,
-        may_have_gallery=may_have_gallery,
-        curve_names=sorted(curves, key=lambda name: (name.startswith("lr"), name)),
-        quartiles=quartiles,
-        worst_cases=worst,
-        most_classes=result_cases.MOST_CLASSES,
+        standing=standing,
+        files=[
+            path.name,
+            *filter(None, [result.cases]),
+            *([store.kept_path(path).name] if keeps_predictions else []),
+        ],
+        task_title=TASK_TITLES[result.task],
         score_title=score_title,
+        most_classes=result_cases.MOST_CLASSES,
         no_leakage=NO_LEAKAGE,
         leaks=any(name.endswith(NO_LEAKAGE) for name in result.scores),
         undefined=undefined_scores(result.scores),
         usual_scores=usual_scores(result),
         class_scores=class_scores(result),
         command=result_command(result, command),
-        reproduce=reproduce_command(result.run_id, command, ("--data", "data"))
-        if command is not None and command.reproducible
-        else "",
+        reproduce=reproduce,
         command_notes=command.notes() if command else [],
         settings=setting_tables(result),
-        data=as_json(data),
+        **case_parts(result, case_table, gallery),
     ).encode()
 
 
+def case_parts(
+    result: Result, case_table: Sequence[Mapping[str, str]], gallery: Gallery | None
+) -> JsonObject:
+    """What the page shows image by image, by the names that its templates use."""
+    task = result.task
+    may_have_gallery = why_no_gallery(result) is None
+    gallery = gallery if may_have_gallery else None
+    parts: JsonObject = {
+        "quality": result_cases.QUALITY[task],
+        "short_quality": result_cases.SHORT_QUALITY[task],
+        "gallery": gallery,
+        "may_have_gallery": may_have_gallery,
+        "histograms": {},
+        "quartiles": [],
+        "worst_cases": {},
+        "worst_pictures": [],
+    }
+    by_class: Mapping[str, Mapping[str, float]] = {}
+    if is_judgeable(case_table, task):
+        rows = parse_rows(case_table)
+        ranked = rank_cases(rows, task)
+        by_class = qualities_by_class(rows, task, list(result.protocol.per_class))
+        spread = result_cases.spread_of_cases(ranked, by_class, task)
+        parts["histograms"] = result_cases.draw_histograms(spread, task)
+        parts["quartiles"] = result_cases.quartile_rows(spread, task)
+        if may_show_images(result):
+            parts["worst_cases"] = result_cases.worst_cases(ranked, by_class, task)
+    if gallery is not None:
+        selection = result.validation.name if result.validation else ""
+        parts["curves"] = result_cases.draw_curves(gallery, selection)
+        parts["pictures"] = result_cases.draw_pictures(gallery, task)
+        parts["worst_pictures"] = result_cases.draw_worst(gallery, by_class, task)
+        parts["key_of_colours"] = result_cases.key_of_colours(gallery)
+    return parts
+
+
 def undefined_scores(figures: Figures) -> dict[str, list[str]]:
-    """Why some scores have no value → which."""
+    """Why some scores have no value → the names of those, for people."""
     reasons: dict[str, list[str]] = {}
     for name, figure in figures.items():
         if figure.value is None and not name.endswith(NO_LEAKAGE):
-            reasons.setdefault(figure.reason or "undefined", []).append(name)
+            reasons.setdefault(figure.reason or "undefined", []).append(score_title(name))
     return reasons
 
 

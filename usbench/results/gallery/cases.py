@@ -5,9 +5,10 @@ Everything here works on the rows of a case table, of a scorer or from a file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from usbench.results.format import format_value
 from usbench.results.store import Case
 from usbench.types import Task
 
@@ -17,10 +18,10 @@ COLUMNS: Mapping[Task, frozenset[str]] = {  # what a case is judged by
     "detect": frozenset({"case", "class", "truths", "score", "matches"}),
     "landmark": frozenset({"case", "class", "error_px"}),
 }
-SCORES: Mapping[Task, str] = {
-    "segment": "Dice",
-    "detect": "F1",
-    "landmark": "minus the mean error in px:",
+DESCRIPTIONS: Mapping[Task, str] = {  # of a case's quality
+    "segment": "Dice {}",
+    "detect": "F1 {}",
+    "landmark": "mean error {} px",
 }
 
 
@@ -115,22 +116,55 @@ def rank_cases(rows: Rows, task: Task) -> list[tuple[str, float]]:
     return sorted(qualities, key=lambda item: (item[1], item[0]))
 
 
-def choose_cases(ranked: Sequence[tuple[str, float]]) -> dict[str, tuple[str, float]]:
+def choose_cases(
+    ranked: Sequence[tuple[str, float]], empty: Collection[str] = ()
+) -> dict[str, tuple[str, float]]:
     """worst, median, best → (case, quality), each case once.
 
-    Of two cases there is no median, of one only the worst.
+    Of two cases there is no median, of one only the worst, of none nothing.
+
+    Args:
+        ranked: the cases that may be shown, from the worst to the best.
+        empty: those whose target is empty, which are never the median or the best.
     """
+    if not ranked:
+        return {}
     chosen = {"worst": ranked[0]}
-    if len(ranked) > 2:
-        chosen["median"] = ranked[len(ranked) // 2]
-    if len(ranked) > 1:
-        chosen["best"] = ranked[-1]
+    others = [item for item in ranked[1:] if item[0] not in empty]
+    if len(others) > 1:
+        chosen["median"] = others[(len(others) - 1) // 2]
+    if others:
+        chosen["best"] = others[-1]
     return chosen
+
+
+def empty_cases(rows: Rows, task: Task) -> set[str]:
+    """The cases in whose target nothing is there."""
+    filled = set()
+    for row in rows:
+        in_target = {
+            "segment": bool(row.tp or row.fn),
+            "detect": bool(row.targets),
+            "landmark": row.error_px is not None,
+        }
+        if in_target[task]:
+            filled.add(row.case)
+    return {row.case for row in rows} - filled
 
 
 def display_quality(quality: float, task: Task) -> float:
     """A quality as people read it: a landmark's is its error in px, without the minus."""
     return -quality + 0.0 if task == "landmark" else quality
+
+
+def format_quality(value: float | None, task: Task) -> str:
+    """A case's quality as people read it. value: as displayed."""
+    return format_value(value, "mre_px" if task == "landmark" else "dice")
+
+
+def describe_quality(quality: float, task: Task) -> str:
+    """A case's quality with its name."""
+    return DESCRIPTIONS[task].format(format_quality(display_quality(quality, task), task))
 
 
 def qualities_by_class(

@@ -1,4 +1,4 @@
-"""A gallery on disk: curves and three pictures beside a result, checked when it is read.
+"""A gallery on disk: curves and pictures beside a result, checked when it is read.
 
     results/<dataset>/<task>/<model>-s<seed>-<run id>.gallery.json.gz
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 from usbench.errors import DataError
 from usbench.io.json_schema import find_fault, load_schema
@@ -29,7 +29,6 @@ Shape = TypedDict(
         "score": NotRequired[float],  # of a predicted box
     },
 )
-SIDES: tuple[Literal["truth", "prediction"], ...] = ("truth", "prediction")
 SUFFIX = ".gallery.json.gz"  # not *.json: those are results
 REMEDY = "make it again with usbench gallery, or remove it"
 
@@ -41,16 +40,21 @@ class Drawing(TypedDict):
     unknown: list[int]
 
 
-class Picture(TypedDict):
+class Thumbnail(TypedDict):
     """One case: the image, and the shapes to draw over it."""
 
-    place: str  # worst | median | best
     case: str  # the image's id
     quality: float
-    size: list[int]  # native height and width, px
+    size: list[int]  # height and width of the shapes' frame: the image's own, or the JPEG's
     jpeg: str  # base64
-    truth: Drawing
+    target: Drawing
     prediction: Drawing
+
+
+class Picture(Thumbnail):
+    """A case in full: its shapes are in the image's own pixels."""
+
+    place: str  # worst | median | best
 
 
 class Gallery(TypedDict):
@@ -63,6 +67,9 @@ class Gallery(TypedDict):
     classes: list[str]
     curves: dict[str, list[list[float]]]  # name → [epoch, value] of each epoch
     cases: list[Picture]
+    worst: list[Thumbnail]  # the worst cases, the worst first
+    common: list[Thumbnail]  # cases that all results on these test images share
+    card: Thumbnail | None  # the median of the common ones, smaller
 
 
 def gallery_path(path: Path) -> Path:
@@ -148,20 +155,37 @@ def find_bad_shapes(gallery: Gallery) -> Iterator[str]:
 
     A shape's class is one of `classes`, and its coordinates are pairs: two pairs for a box.
     """
-    classes = len(gallery["classes"])
-    for number, case in enumerate(gallery["cases"]):
-        for side in SIDES:
-            key = f"key cases[{number}].{side}"
-            for index, shape in enumerate(case[side]["shapes"]):
-                of_shape = f"{key}.shapes[{index}]"
-                if shape["class"] >= classes:
-                    got = shape["class"]
-                    yield f"{of_shape}.class: expected a class of 0..{classes - 1}, got {got}"
-                sizes = {len(line) for line in shape["at"]}
-                if any(size % 2 for size in sizes) or (shape["kind"] == "box" and sizes != {4}):
-                    yield (
-                        f"{of_shape}.at: expected pairs of x and y, of a box two, "
-                        "got another number of values"
-                    )
-            if max(case[side]["unknown"], default=-1) >= classes:
-                yield f"{key}.unknown: expected classes of 0..{classes - 1}, got a higher one"
+    for key, case in thumbnails_of(gallery):
+        for name, side in (("target", case["target"]), ("prediction", case["prediction"])):
+            yield from find_bad_drawing(f"key {key}.{name}", side, len(gallery["classes"]))
+
+
+def thumbnails_of(gallery: Gallery) -> Iterator[tuple[str, Thumbnail]]:
+    """Every case of a gallery with its key."""
+    lists: tuple[tuple[str, Sequence[Thumbnail]], ...] = (
+        ("cases", gallery["cases"]),
+        ("worst", gallery["worst"]),
+        ("common", gallery["common"]),
+    )
+    for name, cases in lists:
+        for number, case in enumerate(cases):
+            yield f"{name}[{number}]", case
+    if gallery["card"]:
+        yield "card", gallery["card"]
+
+
+def find_bad_drawing(key: str, drawing: Drawing, classes: int) -> Iterator[str]:
+    """A line for every shape of one drawing that can't be drawn."""
+    for index, shape in enumerate(drawing["shapes"]):
+        of_shape = f"{key}.shapes[{index}]"
+        if shape["class"] >= classes:
+            got = shape["class"]
+            yield f"{of_shape}.class: expected a class of 0..{classes - 1}, got {got}"
+        sizes = {len(line) for line in shape["at"]}
+        if any(size % 2 for size in sizes) or (shape["kind"] == "box" and sizes != {4}):
+            yield (
+                f"{of_shape}.at: expected pairs of x and y, of a box two, "
+                "got another number of values"
+            )
+    if max(drawing["unknown"], default=-1) >= classes:
+        yield f"{key}.unknown: expected classes of 0..{classes - 1}, got a higher one"

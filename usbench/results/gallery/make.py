@@ -1,4 +1,7 @@
-"""Make a gallery: training curves, and the worst, median and best test case with its shapes.
+"""Make a gallery: training curves, and pictures of test cases with their shapes.
+
+Full pictures of the worst, median and best case; small ones of the worst ten and of those that all
+results on the same test images share. None shows an image that resembles a training image.
 
 Made at a run's end, or later by usbench gallery, and written beside the result; only of real
 images that may be shown (redistribute: images).
@@ -8,11 +11,13 @@ from __future__ import annotations
 
 import base64
 import csv
+import hashlib
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,25 +27,36 @@ from usbench.errors import DataError, in_one_line
 from usbench.io.console import warn
 from usbench.io.files import write_atomically
 from usbench.results.gallery import cases as gallery_cases
-from usbench.results.gallery.drawing import is_drawn
 from usbench.results.gallery.file import (
-    Drawing,
     Gallery,
-    Picture,
-    Shape,
+    Thumbnail,
     encode,
     gallery_path,
+    load_gallery,
     why_no_gallery,
 )
+from usbench.results.gallery.shapes import shrink_drawing, vector_drawing
 from usbench.results.predictions import StoredPredictions
 from usbench.results.result import Result
 from usbench.results.store import Case, load_result, read_cases
-from usbench.types import BLURRED, SEEN, Boxes, Landmarks, Masks, Target, curve_through
 
-LONGEST = 640  # px of a picture's longer side
-QUALITY = 80  # of its JPEG
-STEP = 3.0  # px of arc between the points of a curve that is drawn
-Points = NDArray[np.float64]  # (N, 2) x, y
+
+class Limits(NamedTuple):
+    """How large a small picture may be."""
+
+    side: int  # px of the longer side
+    jpeg: int  # bytes
+    shapes: int  # bytes of one side's shapes as JSON
+
+
+LONGEST, QUALITY = 640, 80  # px of a full picture's longer side, and of its JPEG
+THUMBNAIL = Limits(320, 8000, 1400)  # of a case that models are compared on
+SMALL = Limits(240, 5000, 900)  # of one of the worst
+CARD = Limits(240, 4400, 600)  # so that it and its shapes take less than 8 kB in a page
+QUALITIES = (75, 65, 55, 45, 35)  # of a small JPEG, the best that fits
+WORST = 10  # cases with a thumbnail
+COMMON = 12
+Curves = dict[str, list[list[float]]]  # name → [epoch, value] of each epoch
 
 
 def make_gallery_after_run(path: Path, predictions: StoredPredictions) -> Path | None:
@@ -70,19 +86,33 @@ def make_gallery_after_run(path: Path, predictions: StoredPredictions) -> Path |
 
 def write_gallery(path: Path, result: Result, predictions: StoredPredictions) -> Path:
     """Make the gallery of a result and write it beside the result's file; return its path."""
-    write_atomically(
-        gallery_path(path), encode(make_gallery(result, predictions, read_cases(path, result)))
-    )
+    curves = read_curves(predictions.folder / "log.csv") or earlier_curves(path, result)
+    gallery = make_gallery(result, predictions, read_cases(path, result), curves)
+    write_atomically(gallery_path(path), encode(gallery))
     return gallery_path(path)
 
 
-def make_gallery(result: Result, predictions: StoredPredictions, cases: Sequence[Case]) -> Gallery:
+def earlier_curves(path: Path, result: Result) -> Curves:
+    """The curves of the gallery that is there, for a run whose folder is gone."""
+    with suppress(DataError):  # damaged: made anew
+        if gallery := load_gallery(path, result):
+            return gallery["curves"]
+    return {}
+
+
+def make_gallery(
+    result: Result,
+    predictions: StoredPredictions,
+    cases: Sequence[Case],
+    curves: Curves,
+) -> Gallery:
     """Make a gallery.
 
     Args:
         result: a finished one that may have a gallery.
         predictions: of the test split.
         cases: its case table.
+        curves: of its training.
 
     Raises:
         DataError: the table lacks what cases are judged by, or names others.
@@ -94,54 +124,117 @@ def make_gallery(result: Result, predictions: StoredPredictions, cases: Sequence
         raise DataError(
             f"{result.run_id}: expected a case table of the test images, got none or other cases"
         )
-    chosen = gallery_cases.choose_cases(
-        gallery_cases.rank_cases(gallery_cases.parse_rows(cases), task)
-    )
+    rows = gallery_cases.parse_rows(cases)
+    empty = gallery_cases.empty_cases(rows, task)
+    leaking = result.data.leakage.images if result.data.leakage else ()
+    ranked = [item for item in gallery_cases.rank_cases(rows, task) if item[0] not in leaking]
+    qualities = dict(ranked)
+    common = {case: qualities[case] for case in common_cases(qualities, empty)}
+    by_quality = sorted(common.items(), key=lambda item: (item[1], item[0]))
     assert result.predictions is not None  # or it may have no gallery
     dataset = result.config["dataset"]
     unstated = f"{result.dataset} (licence: {dataset.get('licence') or 'not stated'})"
+    chosen = gallery_cases.choose_cases(ranked, empty)
     return {
-        "schema": 1,
+        "schema": 2,
         "run_id": result.run_id,
         "predictions_sha256": result.predictions.sha256,
         "attribution": dataset.get("attribution") or unstated,
         "classes": list(samples.dataset.classes),
-        "curves": read_curves(predictions.folder / "log.csv"),
+        "curves": curves,
         "cases": [
-            picture_case(predictions, ids.index(case), place, quality)
+            {"place": place, **picture_case(predictions, case, quality)}
             for place, (case, quality) in chosen.items()
         ],
+        "worst": [thumbnail(predictions, *item, SMALL) for item in ranked[:WORST]],
+        "common": [thumbnail(predictions, *item, THUMBNAIL) for item in common.items()],
+        "card": thumbnail(predictions, *by_quality[len(by_quality) // 2], CARD)
+        if by_quality
+        else None,
     }
 
 
-def picture_case(predictions: StoredPredictions, n: int, place: str, quality: float) -> Picture:
-    """One case as the gallery's JSON has it: the image, and the shapes to draw over it."""
+def common_cases(ids: Iterable[str], empty: Collection[str]) -> list[str]:
+    """The cases that all results on these test images show: chosen by their ids alone.
+
+    Args:
+        ids: test images that may be shown.
+        empty: those whose target is empty, which aren't chosen.
+    """
+    order = sorted(ids, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    return [name for name in order if name not in empty][:COMMON]
+
+
+def picture_case(predictions: StoredPredictions, case: str, quality: float) -> Thumbnail:
+    """One case in full: the image, and the shapes to draw over it in its own pixels."""
+    n = predictions.samples.ids.index(case)
     sample = predictions.samples[n]
     return {
-        "place": place,
-        "case": sample.id,
+        "case": case,
         "quality": round(quality, 6),
         "size": list(sample.image.shape),
-        "jpeg": base64.b64encode(encode_jpeg(sample.image)).decode(),
-        "truth": vector_drawing(sample.target),
-        "prediction": vector_drawing(predictions[n]),
+        "jpeg": base64.b64encode(encode_jpeg(sample.image, LONGEST, QUALITY)).decode(),
+        "target": vector_drawing(sample.target),
+        "prediction": vector_drawing(predictions[n], sample.target),
     }
 
 
-def encode_jpeg(image: NDArray[np.uint8]) -> bytes:
-    """(H, W) luma, as the model saw it, as a grey JPEG of at most 640 px on its longer side."""
-    height, width = image.shape
-    shrink = LONGEST / max(height, width)
+def thumbnail(
+    predictions: StoredPredictions, case: str, quality: float, limits: Limits
+) -> Thumbnail:
+    """One case as a small picture: the shapes are in the JPEG's pixels."""
+    n = predictions.samples.ids.index(case)
+    sample = predictions.samples[n]
+    jpeg, size = encode_small_jpeg(sample.image, limits)
+    scale = size[0] / sample.image.shape[0]
+    drawings = (vector_drawing(sample.target), vector_drawing(predictions[n], sample.target))
+    target, prediction = (shrink_drawing(side, scale, limits.shapes) for side in drawings)
+    return {
+        "case": case,
+        "quality": round(quality, 6),
+        "size": list(size),
+        "jpeg": base64.b64encode(jpeg).decode(),
+        "target": target,
+        "prediction": prediction,
+    }
+
+
+def encode_small_jpeg(image: NDArray[np.uint8], limits: Limits) -> tuple[bytes, tuple[int, int]]:
+    """(JPEG, its height and width): as good as the limits allow, smaller where none is allowed."""
+    side = limits.side
+    while True:
+        for quality in QUALITIES:
+            jpeg = encode_jpeg(image, side, quality)
+            if len(jpeg) <= limits.jpeg:
+                return jpeg, shrunk_size(image, side)
+        side = side * 3 // 4
+
+
+def encode_jpeg(image: NDArray[np.uint8], side: int, quality: int) -> bytes:
+    """(H, W) luma, as the model saw it, as a grey JPEG.
+
+    Args:
+        image: (H, W).
+        side: px that the longer side may have; a smaller image stays as it is.
+        quality: of the JPEG.
+    """
+    height, width = shrunk_size(image, side)
     picture = Image.fromarray(image)
-    if shrink < 1:
-        size = max(1, round(width * shrink)), max(1, round(height * shrink))
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    if picture.size != (width, height):
+        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
     packed = io.BytesIO()
-    picture.save(packed, format="JPEG", quality=QUALITY, optimize=True)
+    picture.save(packed, format="JPEG", quality=quality, optimize=True)
     return packed.getvalue()
 
 
-def read_curves(log: Path) -> dict[str, list[list[float]]]:
+def shrunk_size(image: NDArray[np.uint8], side: int) -> tuple[int, int]:
+    """(height, width) of an image whose longer side is at most `side` px."""
+    height, width = image.shape
+    shrink = min(1.0, side / max(height, width))
+    return max(1, round(height * shrink)), max(1, round(width * shrink))
+
+
+def read_curves(log: Path) -> Curves:
     """A run's curves, name → [epoch, value] of each, from its log.csv; {} where it has none.
 
     Of an epoch that was done again after a kill the last value counts. Lines that a kill has cut
@@ -158,92 +251,3 @@ def read_curves(log: Path) -> dict[str, list[list[float]]]:
                     if math.isfinite(value):
                         curves.setdefault(row[1], {})[int(row[0])] = float(f"{value:.6g}")
     return {name: [list(point) for point in sorted(curves[name].items())] for name in curves}
-
-
-# ---- shapes that a page draws over a picture
-# Areas, lines and points are in coordinates of pixel centres: (0, 0) is the middle of the first
-# pixel, as in masks and landmarks. Boxes are edges, half-open: the first pixel's box is 0, 0, 1, 1.
-
-
-def vector_drawing(target: Target) -> Drawing:
-    """The shapes of a target or prediction.
-
-    Masks: an area for each class that is there. Boxes: each of a confidence of .25 or more.
-    Landmarks: each that is seen.
-    """
-    if isinstance(target, Boxes):
-        return {"shapes": box_shapes(target), "unknown": []}
-    if isinstance(target, Landmarks):
-        unknown = np.flatnonzero(target.state == BLURRED)
-        return {"shapes": landmark_shapes(target), "unknown": unknown.tolist()}
-    unknown = np.flatnonzero(~target.known) if target.known is not None else np.zeros(0, int)
-    return {"shapes": area_shapes(target), "unknown": unknown.tolist()}
-
-
-def area_shapes(target: Masks) -> list[Shape]:
-    """An area for each plane that isn't empty."""
-    outlines = map(trace_outlines, target.planes)
-    return [{"class": c, "kind": "area", "at": rings} for c, rings in enumerate(outlines) if rings]
-
-
-def trace_outlines(plane: NDArray[np.bool_]) -> list[list[float]]:
-    """The contours of a plane at level .5, each a closed ring without its first point again.
-
-    They run halfway between the centres of a pixel inside and its neighbour outside, beyond the
-    image's edge too. Pixels that touch at a corner only are apart. Holes are rings of their own.
-
-    Args:
-        plane: (H, W).
-
-    Returns:
-        Rings x, y, x, y …, each from its topmost, then leftmost point; [] for an empty plane.
-    """
-    from skimage.measure import find_contours  # slow to import, needed here only
-
-    lines = find_contours(np.pad(plane, 1).astype(np.float64), 0.5)  # type: ignore[no-untyped-call]
-    rings = [flatten(simplify_ring(line[:-1, ::-1] - 1)) for line in lines]
-    return sorted(rings, key=lambda ring: (ring[1], ring[0], len(ring)))
-
-
-def simplify_ring(points: Points) -> Points:
-    """A closed ring (N, 2) from its topmost, then leftmost point, without needless points.
-
-    Points on a straight line between their neighbours are left out.
-    """
-    before = points - np.roll(points, 1, axis=0)
-    after = np.roll(points, -1, axis=0) - points
-    turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
-    corners = points[turns]
-    return np.roll(corners, -int(np.lexsort((corners[:, 0], corners[:, 1]))[0]), axis=0)
-
-
-def flatten(points: NDArray[np.floating]) -> list[float]:
-    """(N, 2) → x, y, x, y … in tenths of a pixel; whole numbers as int."""
-    tenths = np.round(np.asarray(points, np.float64), 1).ravel().tolist()
-    return [int(value) if value == int(value) else value for value in tenths]
-
-
-def box_shapes(target: Boxes) -> list[Shape]:
-    """The boxes that are drawn; a prediction's have their confidence."""
-    shapes: list[Shape] = []
-    for n in np.flatnonzero(is_drawn(target)):
-        shape: Shape = {
-            "class": int(target.labels[n]),
-            "kind": "box",
-            "at": [flatten(target.xyxy[n])],
-        }
-        if target.scores is not None:
-            shape["score"] = round(float(target.scores[n]), 3)
-        shapes.append(shape)
-    return shapes
-
-
-def landmark_shapes(target: Landmarks) -> list[Shape]:
-    """The landmarks that are seen: a point, or the curve through its knots."""
-    shapes: list[Shape] = []
-    for c, (path, state) in enumerate(zip(target.paths, target.state, strict=True)):
-        if state != SEEN or not len(path):
-            continue
-        kind, points = ("point", path) if len(path) == 1 else ("line", curve_through(path, STEP))
-        shapes.append({"class": c, "kind": kind, "at": [flatten(points)]})
-    return shapes
