@@ -175,7 +175,7 @@ def is_text(value: object) -> bool:
 
 
 def check_bibtex(text: object, where: str) -> None:
-    """Raise ConfigError unless a dataset's `bibtex` is BibTeX, or left out."""
+    """Raise ConfigError unless a dataset's or a model's `bibtex` is BibTeX, or left out."""
     if text is None:
         return
     entries = read_entries(text, f"{where}: bibtex") if isinstance(text, str) else []
