@@ -34,9 +34,8 @@ from scripts.record import Ratio, make_bench_parser, make_record, parse_options,
 from usbench.cli.options import Options, add_numbers
 from usbench.io.console import say, table, track, warn
 from usbench.io.files import JsonObject
-from usbench.leaderboard.pooling import score_landmarks
-from usbench.metrics import segment_scorer
 from usbench.metrics.scores import Figures, ProtocolScores
+from usbench.results.case_scores import score_case_table
 from usbench.results.result import Code, Data, Machine, Primary, Result
 from usbench.results.store import Case, checked_path, encode_cell, files_of_result
 from usbench.types import Task
@@ -107,8 +106,8 @@ def score_table(task: Task, cases: list[Case]) -> list[ProtocolScores]:
     for case in cases:
         rows.append({name: encode_cell(value, name) for name, value in case.items()})
     if task == "segment":
-        return list(segment_scorer.from_cases(rows, CLASSES, ("usbench", "pooled")).protocols)
-    return list(score_landmarks(rows, CLASSES, {}))
+        return list(score_case_table(rows, task, CLASSES, ("usbench", "pooled"), {}).protocols)
+    return list(score_case_table(rows, task, CLASSES, ("radial",), {}).protocols)
 
 
 def shift_scores(scores: ProtocolScores, shift: float) -> ProtocolScores:

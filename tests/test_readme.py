@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 import usbench
 from tests.helpers.paths import ROOT
@@ -269,11 +270,28 @@ def test_the_path_from_the_archives_to_the_leaderboard():
 # ---- the commands and examples run
 
 
+def assert_own_layout_conforms(folder: Path) -> None:
+    """The example's layout reads files as the example describes them, by the example's command."""
+    (folder / "cysts/scans").mkdir(parents=True)
+    rows = ["name,patient,class,x,y,a,b"]
+    for patient in range(12):
+        Image.new("L", (128, 96), patient).save(folder / f"cysts/scans/scan{patient:02d}.png")
+        for label in ("simple", "complex"):
+            rows.append(f"scan{patient:02d},p{patient},{label},{40 + patient},40,9,6")
+    (folder / "cysts/ellipses.csv").write_text("\n".join(rows))
+    line = command(CONF, "--conformance --dataset cysts").replace("/data/cysts", f"{folder}/cysts")
+    done = shell(line, folder)
+    assert done.returncode == 0 and "targets of 12 read" in done.stdout, done.stdout + done.stderr
+    assert done.stdout.endswith("0 errors, 0 warnings\n")
+
+
 @pytest.mark.process
 def test_the_examples_of_adding_something(tmp_path):
     assert set(EXAMPLES) == {
         "conf/dataset/breast.yaml",
         "conf/dataset/rings.yaml",
+        "conf/dataset/cysts.yaml",
+        "ellipses.py",
         "conf/model/threshold.yaml",
         "threshold.py",
         "conf/model/monai_unet.yaml",
@@ -286,6 +304,7 @@ def test_the_examples_of_adding_something(tmp_path):
         path = tmp_path / "lab" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(code)
+    assert_own_layout_conforms(tmp_path)
     done = shell(command(CONF, "model=threshold metric=area"), tmp_path)
     assert done.returncode == 0, done.stderr
     (path,) = (tmp_path / "lab" / "results" / "phantom" / "rings" / "segment").glob(
@@ -296,6 +315,9 @@ def test_the_examples_of_adding_something(tmp_path):
     assert record["per_class"]["cyst"]["dice"]["value"] > 0.1  # a cyst is the darkest thing there
     assert 0 < record["scores"]["dice_by_torchmetrics"]["value"] < 1
     assert record["per_class"]["cyst"]["area_error"]["value"] > 0
+    sizes = record["protocols"]["measure"]["per_class"]
+    assert sizes["cyst area"]["mae_px2"]["value"] > 0
+    assert 0 <= sizes["lesion size"]["within_tolerance"]["value"] <= 1
     plain = next(line for line in commands(CONF) if line.endswith("model=monai_unet"))
     done = shell(plain, tmp_path)
     assert done.returncode == 0, done.stderr

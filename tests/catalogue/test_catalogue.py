@@ -292,6 +292,7 @@ BAD = [  # datasets, models, key, words
     ),
     ({"net": raw()}, {"net": model()}, "models.yaml: key net:", "expected an unused id"),
     ({}, {"net": model(anatomy=["heart"])}, "models.yaml: key net:", "'anatomy' was unexpected"),
+    ({}, {"net": model(bibtex="Ng 2026")}, "models.yaml: key net.bibtex:", "got 'Ng 2026'"),
     ("a: [", {}, "datasets.yaml:", "expected YAML"),
     ("- a", {}, "datasets.yaml:", "expected a mapping, got list"),
     ("a: 1\nb: 2\na: 3\n", {}, "datasets.yaml:", "the key a is there twice"),

@@ -15,7 +15,13 @@ import usbench
 from tests.helpers.paths import ROOT
 from tests.leaderboard.test_leaderboard import make_result
 from usbench.catalogue.cards import load_cards
-from usbench.catalogue.citations import USBENCH, dataset_entries, misc_entry, model_entry
+from usbench.catalogue.citations import (
+    USBENCH,
+    card_entry,
+    dataset_entries,
+    misc_entry,
+    model_entries,
+)
 from usbench.cli import bibtex
 from usbench.datasets.config import DatasetConfig
 from usbench.errors import ConfigError
@@ -27,6 +33,7 @@ from usbench.runner.config import RunConfig
 YAMLS = {path.stem: path for path in sorted((ROOT / "conf" / "dataset").glob("*.yaml"))}
 NODES = {name: yaml.safe_load(path.read_text("utf-8")) for name, path in YAMLS.items()}
 WITH_ENTRIES = [name for name, node in NODES.items() if "bibtex" in node]
+CARDS = {card.key: card for card in load_cards().models if card.key}
 
 
 # ---- a reader of BibTeX that shares nothing with ours: one character after the other
@@ -95,10 +102,19 @@ def test_a_shipped_entry_is_in_the_form_that_is_written(name):
     DatasetConfig.from_mapping(NODES[name])
 
 
+def test_every_model_that_runs_has_a_card_with_entries():
+    assert CARDS.keys() == {path.stem for path in (ROOT / "conf" / "model").glob("*.yaml")}
+    for name, card in CARDS.items():
+        text = card.value("bibtex")
+        assert write_entries(model_entries(name, {}, card)) == text
+        for fields in check(text).values():
+            assert fields["author"] and fields["title"] and re.fullmatch(r"\d{4}", fields["year"])
+            assert fields.keys() & {"booktitle", "journal", "eprint", "url"}  # where it appeared
+
+
 def test_all_datasets_and_models_together_are_bibtex(capsys):
-    """Datasets that share an entry, such as TN3K and TG3K, write it once."""
-    models = [card.key for card in load_cards().models if card.key]
-    assert bibtex.main(["--dataset", *NODES, "--model", *models]) == 0
+    """Datasets or models that share an entry, such as TN3K and TG3K, write it once."""
+    assert bibtex.main(["--dataset", *NODES, "--model", *CARDS]) == 0
     output = capsys.readouterr()
     entries = check(output.out)
     assert entries["gong2023trfeplus"]["volume"] == "155" and "usbench" in entries
@@ -106,7 +122,8 @@ def test_all_datasets_and_models_together_are_bibtex(capsys):
     warned = set(re.findall(r"^dataset (\w+): no BibTeX known", output.err, flags=re.M))
     assert warned == NODES.keys() - set(WITH_ENTRIES)
     assert {f"dataset-{name}" for name in warned} <= entries.keys()
-    assert {f"model-{name}" for name in models} <= entries.keys()
+    assert {"ronneberger2015unet", "liu2016ssd", "jocher2023yolov8"} <= entries.keys()
+    assert not re.search(r"^model ", output.err, flags=re.M)
 
 
 def test_usbench_is_cited_as_its_citation_file_says():
@@ -145,11 +162,10 @@ def test_special_characters_of_a_note_are_escaped():
 
 
 def test_a_model_without_a_citation_names_its_code():
-    cards = {card.key: card for card in load_cards().models}
-    entry = model_entry(cards["yolo11"])
+    entry = card_entry(CARDS["yolo11"])
     assert entry.fields["howpublished"] == "https://github.com/ultralytics/ultralytics"
     assert "note" not in entry.fields and entry.fields["year"] == "2024"
-    assert model_entry(cards["unet"]).fields["eprint"] == "1505.04597"
+    assert card_entry(CARDS["unet"]).fields["eprint"] == "1505.04597"
 
 
 # ---- the command
@@ -176,17 +192,22 @@ def keys(capsys) -> list[str]:
 def test_without_names_all_results_on_real_data_count(results, capsys):
     assert bibtex.main([]) == 0
     expected = ["usbench", "divece2026multicentre", "vandenheuvel2018hc18", "dataset-usgra"]
-    assert keys(capsys) == [*expected, "model-fpn", "model-upernet"]  # a baseline is no model
+    models = ["kirillov2019panopticfpn", "xiao2018upernet"]  # a baseline is no model
+    assert keys(capsys) == [*expected, *models]
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         (["usgra/segment"], ["dataset-usgra"]),
-        (["hc18/segment/fpn-*"], ["vandenheuvel2018hc18", "divece2026multicentre", "model-fpn"]),
-        (["b" * 12], ["model-unet"]),  # no image of busi was used
-        (["a" * 12, "--model", "unet"], ["dataset-usgra", "model-unet"]),
-        (["--model", "unet", "--dataset", "stu"], ["zhuang2019rdau", "model-unet"]),
+        (
+            ["hc18/segment/fpn-*"],
+            ["vandenheuvel2018hc18", "divece2026multicentre", "kirillov2019panopticfpn"],
+        ),
+        (["b" * 12], ["ronneberger2015unet"]),  # no image of busi was used
+        (["a" * 12, "--model", "unet"], ["dataset-usgra", "ronneberger2015unet"]),
+        (["--model", "unet", "--dataset", "stu"], ["zhuang2019rdau", "ronneberger2015unet"]),
+        (["--model", "ssd512", "ssd300"], ["liu2016ssd"]),
     ],
 )
 def test_what_is_named_counts(results, capsys, arguments, expected):
@@ -207,7 +228,7 @@ def test_a_damaged_result_is_left_out(results, capsys):
     path.write_text("{")
     assert bibtex.main([]) == 0
     output = capsys.readouterr()
-    assert output.err.startswith(f"left out: {path}: ") and "model-fpn" not in output.out
+    assert output.err.startswith(f"left out: {path}: ") and "panopticfpn" not in output.out
 
 
 def test_entries_are_written_as_text_and_json(results, capsys):
@@ -218,32 +239,49 @@ def test_entries_are_written_as_text_and_json(results, capsys):
     assert (entry["kind"], entry["key"], entry["fields"]) == ("article", key, stu)
 
 
-def own_dataset(text: str) -> str:
-    """A folder of configuration whose dataset `mine` states this `bibtex`."""
-    folder = Path("conf/dataset")
+def own(group: str, **content: str) -> list[str]:
+    """Arguments for a dataset or model `mine` of a folder of configuration."""
+    folder = Path("conf", group)
     folder.mkdir(parents=True)
-    content = yaml.safe_dump({"name": "mine", "title": "Mine", "bibtex": text})
-    (folder / "mine.yaml").write_text(content)
-    return "conf"
+    (folder / "mine.yaml").write_text(yaml.safe_dump({"name": "mine", **content}))
+    return [f"--{group}", "mine", "--config-dir", "conf"]
 
 
-def test_a_dataset_of_ones_own(results, capsys):
-    folder = own_dataset("@misc{mine2026, title = {Mine}, year = 2026}")
-    assert bibtex.main(["--dataset", "mine", "--config-dir", folder]) == 0
-    assert keys(capsys) == ["usbench", "mine2026"]
+@pytest.mark.parametrize("group", ["dataset", "model"])
+def test_a_dataset_or_model_of_ones_own(results, capsys, group):
+    text = "@misc{mine2026, title = {Mine}, year = 2026}"
+    assert bibtex.main(own(group, bibtex=text)) == 0
+    output = capsys.readouterr()
+    assert list(check(output.out)) == ["usbench", "mine2026"] and not output.err
 
 
+@pytest.mark.parametrize("group", ["dataset", "model"])
+def test_one_s_own_without_entries_is_said(results, capsys, group):
+    assert bibtex.main(own(group)) == 0
+    warning = f"{group} mine: no citation known; add one, or `bibtex` to its YAML\n"
+    assert capsys.readouterr().err == warning
+
+
+@pytest.mark.parametrize("group", ["dataset", "model"])
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("Ng 2026", "dataset=mine: bibtex: expected BibTeX, @kind{key, …}; got 'Ng 2026'"),
+        ("Ng 2026", "=mine: bibtex: expected BibTeX, @kind{key, …}; got 'Ng 2026'"),
         ("@misc{usbench, note = {x}}", "expected one entry of the key usbench, got two"),
     ],
 )
-def test_a_bad_entry_is_one_line(results, capsys, text, says):
-    assert bibtex.main(["--dataset", "mine", "--config-dir", own_dataset(text)]) == 2
+def test_a_bad_entry_is_one_line(results, capsys, group, text, says):
+    assert bibtex.main(own(group, bibtex=text)) == 2
     error = capsys.readouterr().err
     assert says in error and error.count("\n") == 1
+
+
+def test_a_card_without_entries_is_said(capsys):
+    card = CARDS["unet"]
+    fields = {name: field for name, field in card.fields.items() if name != "bibtex"}
+    (entry,) = bibtex.entries_of_model("unet", {}, replace(card, fields=fields))
+    assert entry.key == "model-unet"
+    assert "model unet: no BibTeX known; its citation line is the note" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

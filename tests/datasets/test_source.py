@@ -177,6 +177,16 @@ def test_a_scene_with_classes_of_its_own_needs_as_many(lab, capsys):
     assert "lesion, screening, regions, nested, ellipse take any" in error
 
 
+def test_images_that_are_nowhere_are_named_before_a_phantom_that_cannot_be(lab, compose):
+    """A lab's images of one class, whose folder the command forgot to name."""
+    composed = compose("dataset=folder", "dataset.name=mine", "dataset.classes=[tendon]")
+    with pytest.raises(ConfigError) as caught:
+        resolve_config(composed)
+    error = str(caught.value)
+    assert error.startswith(f"{lab / 'data/mine'}: no images of mine found here")
+    assert "dataset.root=DIR" in error and "expected 2 classes, got 1 (tendon)" in error
+
+
 SPECS = [
     ({"scene": "regions"}, "got no key 'counts'"),
     ({**SPEC, "sede": 1}, "got an unknown key 'sede'"),

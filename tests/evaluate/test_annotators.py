@@ -142,7 +142,7 @@ def test_the_real_annotators_agree_as_was_measured(compose):
     root = Path(str(REAL)) / "kidney"
     agreement = score_agreement(chosen, root, ["usbench", "kidneyus"])
     scores = agreement.scores
-    assert agreement.images == 514 and len({case["group"] for case in scores.cases}) == 501
+    assert len(agreement.records) == 514 and len({case["group"] for case in scores.cases}) == 501
     by_class = scores.protocols[1].per_class
     measured = {
         "Capsule": 0.9497,

@@ -23,7 +23,7 @@ from usbench.results.store import load_result, save_result
     [
         ("usgra", "segment", set(mask_protocols.MASK_PROTOCOLS)),
         ("usgra", "detect", set(box_protocols.BOX_PROTOCOLS)),
-        ("unity", "landmark", {"radial"}),
+        ("unity", "landmark", {"radial", "measure"}),
     ],
 )
 def test_every_protocol_of_the_task_is_shown(compose, tmp_path, capsys, dataset, task, names):

@@ -246,6 +246,19 @@ def test_a_dataset_of_one_s_own_has_external_rows(own_dataset, capsys, values):
     assert f"{command} --config-dir DIR" in page
 
 
+def test_a_dataset_may_lie_anywhere(own_dataset, tmp_path, capsys):
+    root = own_dataset / "any, where"
+    (own_dataset / "data/cysts").rename(root)
+    places = ["--root", str(root), "--results", str(tmp_path / "r"), "--runs", str(tmp_path / "s")]
+    arguments = ["--task", "segment", "--predictions", str(own_dataset / "theirs"), *places]
+    named = ["--dataset", "cysts", "--name", "ours", "--config-dir", str(own_dataset / "conf")]
+    assert score.main([*arguments, *named]) == 0
+    assert ".857" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        score.main([*arguments[:-4], "--targets", str(root), "--classes", "cyst"])
+    assert "--root goes with --dataset" in capsys.readouterr().err
+
+
 def test_values_of_other_classes_than_the_dataset_s_are_refused(own_dataset, capsys):
     folder = own_dataset
     places = [f"--{name}={folder / name}" for name in ("data", "results", "runs", "config-dir")]

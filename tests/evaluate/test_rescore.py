@@ -8,17 +8,20 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.helpers.finished import finish
 from tests.helpers.written import TRAINABLE, with_slow
 from usbench.cli import leaderboard
 from usbench.errors import DataError, RunError
-from usbench.evaluate.rescore import rescore, rescore_all
+from usbench.evaluate.rescore import rescore, rescore_all, rescore_from_cases
 from usbench.metrics import box_protocols, detect_scorer, mask_overlap, mask_protocols
 from usbench.metrics.average_precision import Curve
+from usbench.metrics.scores import figure_values
 from usbench.results.store import encode_cases, load_cases, load_result, save_result
 from usbench.runner.config import RunConfig, read_config, write_config
+from usbench.types import Masks
 
 
 @pytest.fixture
@@ -211,3 +214,46 @@ def test_the_script_rescores_before_it_writes_the_leaderboard(run, capsys):
     assert json.loads(path.read_text())["status"] == "done"
     with pytest.raises(SystemExit):
         leaderboard.main([*arguments, "--check"])
+
+
+def test_a_result_without_measurements_gets_them_from_its_stored_predictions(compose, tmp_path):
+    """A run from before the dataset declared any: they come from its YAML as it is now."""
+    config, path = finish(compose, tmp_path, "hc18", "segment", predict=widen)
+    expected = load_result(path)
+    assert [scores.name for scores in expected.protocols] == ["usbench", "pooled", "measure"]
+    measures = config.metric["measures"]
+    forget_measures(config, path)
+    assert rescore_all(config.results, config.runs, phantom=True).changed == [path]
+    new = load_result(path)
+    assert new.protocols == expected.protocols and new.config["metric"]["measures"] == measures
+    assert "HC prediction mm" in load_cases(path)[0]
+    assert rescore_all(config.results, config.runs, phantom=True).unchanged == [path]
+    shutil.rmtree(config.run_dir)  # the case table is enough
+    again, _ = rescore_from_cases(new, path)
+    old = figure_values(new.protocols[2].per_class["HC"])
+    assert old["bias_mm"] > 0
+    assert figure_values(again.protocols[2].per_class["HC"]) == pytest.approx(old)
+
+
+def widen(target):
+    """A prediction some px wider than the target."""
+    return Masks(target.planes | np.roll(target.planes, 3, axis=2), np.ones(1, np.float32))
+
+
+def forget_measures(config: RunConfig, path: Path) -> None:
+    """Rewrite a run and its result as they were without declared measurements."""
+    metric = {name: part for name, part in config.metric.items() if name != "measures"}
+    view = replace(config.view, measures=None)
+    dataset = replace(config.dataset, views={**config.dataset.views, config.task: view})
+    write_config(replace(config, metric=metric, dataset=dataset).to_mapping(), config.path)
+    old = load_result(path)
+    content = {**old.config, "metric": metric}
+    old = replace(old, config=content, protocols=old.protocols[:2])
+    rows = [
+        {name: value or None for name, value in row.items() if name.split()[0] not in MEASURES}
+        for row in load_cases(path)
+    ]
+    save_result(config.results, old, rows)
+
+
+MEASURES = ("HC", "BPD", "OFD")

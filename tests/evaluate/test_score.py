@@ -104,6 +104,15 @@ def test_classes_may_have_other_values_in_the_masks(masks, tmp_path, capsys):
         assert f"--values {values}: expected another value of 1..255" in capsys.readouterr().err
 
 
+def test_classes_and_values_may_both_be_given_where_they_agree(masks, tmp_path, capsys):
+    assert masks[-2] == "--classes"
+    values = ["--ignore", "7", "--values", "b=2,a=1"]
+    assert run([*masks, *values], tmp_path) == run([*masks[:-2], *values], tmp_path)
+    capsys.readouterr()
+    assert score.main([*masks, "--values", "a=1,c=2"]) == 2
+    assert "expected the classes of --classes (a, b), got a, c" in capsys.readouterr().err
+
+
 def save_as(folder: Path, mode: str, white: int) -> None:
     """Save masks of an only class in a mode of Pillow, with another value for it."""
     for path in folder.glob("*.png"):

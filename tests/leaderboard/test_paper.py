@@ -266,8 +266,8 @@ def test_a_line_that_begins_like_an_option_is_guarded():
     assert "\n{}[b] & " in text
 
 
-DOCUMENT = r"""\documentclass{article}
-\usepackage{booktabs}
+DOCUMENT = r"""\documentclass[COLUMNS]{article}
+\usepackage{booktabs,graphicx}
 \begin{document}
 \input{table}
 \end{document}
@@ -275,7 +275,8 @@ DOCUMENT = r"""\documentclass{article}
 
 
 @pytest.mark.process
-def test_the_latex_compiles(folder, tmp_path):
+@pytest.mark.parametrize("columns", ["onecolumn", "twocolumn"])
+def test_the_latex_compiles_and_is_no_wider_than_the_text(columns, folder, tmp_path):
     """With every character that LaTeX reads as a command, and every column."""
     pdflatex = shutil.which("pdflatex")
     if pdflatex is None:
@@ -284,10 +285,10 @@ def test_the_latex_compiles(folder, tmp_path):
     save(folder, FAR, "odd", None, origin="external", series=None, recipe=evil)
     options = ["--latex", "--ranks", "--differences", "--metrics", "dice,iou,hd95_px,hd95_mm"]
     assert make(folder, *options, "--out", str(tmp_path / "table.tex")) == 0
-    (tmp_path / "document.tex").write_text(DOCUMENT)
+    (tmp_path / "document.tex").write_text(DOCUMENT.replace("COLUMNS", columns))
     command = [pdflatex, "-interaction=nonstopmode", "-halt-on-error", "document.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout[-3000:]
     assert (tmp_path / "document.pdf").read_bytes().startswith(b"%PDF")
     log = (tmp_path / "document.log").read_text(errors="replace")
-    assert not re.findall(r"^!.*|Missing character.*", log, flags=re.M)
+    assert not re.findall(r"^!.*|Missing character.*|Overfull.*", log, flags=re.M)

@@ -1,6 +1,4 @@
-"""Scoring of landmarks: distances, presence, lengths and selection by hand; presence as in
-scikit-learn.
-"""
+"""Scoring of landmarks: distances, presence, selection by hand; presence as in scikit-learn."""
 
 from __future__ import annotations
 
@@ -390,70 +388,6 @@ def test_the_threshold_is_chosen_where_f1_is_best():
     assert presence_threshold([]) == 0.5
 
 
-# ---- lengths
-
-
-def test_bland_altman_by_hand():
-    """Two frames of `g`: 12 − 10 and 16 − 10, mean 4; `h`: 9 − 10 = −1. Bias 1.5, SD 5/√2, limits
-    1.5 ± 6.9296.
-
-    Frames taken each for itself would give 7/3.
-    """
-    target = marks(at(50, 10), at(50, 20))
-    cases = [
-        ("g", target, marks(at(50, 8), at(50, 20)), (0.5, 3)),
-        ("g", target, marks(at(50, 10), at(50, 26)), (0.5, 3)),
-        ("h", target, marks(at(50, 11), at(50, 20)), (0.5, 3)),
-    ]
-    actual = figures("top bottom", *cases, lengths={"lvid": ["top", "bottom"]})
-    expected = {
-        "bias": 1.5,
-        "sd": 5 / 2**0.5,
-        "loa_low": 1.5 - 6.929646456,
-        "loa_high": 1.5 + 6.929646456,
-    }
-    for kind, value in expected.items():
-        assert (
-            actual[f"lvid_{kind}_px"].value == pytest.approx(value)
-            and actual[f"lvid_{kind}_px"].n == 2
-        )
-        assert actual[f"lvid_{kind}_mm"].value == pytest.approx(value / 2)
-
-
-def test_a_length_needs_both_ends():
-    lengths = {"lvid": ["top", "bottom"]}
-    prediction = marks(at(0, 0), at(9, 9))
-    cases: list[Case] = [("g", marks(at(0, 0), state), prediction) for state in (OFF, BLURRED)]
-    actual = figures("top bottom", *cases, lengths=lengths)["lvid_bias_px"]
-    assert (actual.value, actual.n, actual.reason) == (None, 0, "its two ends are never both seen")
-
-
-@pytest.mark.parametrize(
-    ("ends", "reason"),
-    [
-        (["top", "elsewhere"], "the release has no elsewhere"),
-        (["wall", "top"], "wall is a curve"),
-        (["top", "bottom"], "the pixels' size isn't known"),
-    ],
-)
-def test_why_a_length_in_mm_is_missing(ends: list[str], reason: str) -> None:
-    target = marks(at(0, 0), at(0, 10), row_of(10))
-    actual = figures("top bottom wall", ("g", target, target), lengths={"lvid": ends})
-    assert {actual[f"lvid_{kind}_mm"].reason for kind in ("bias", "sd", "loa_low", "loa_high")} == {
-        reason
-    }
-    assert {actual[f"lvid_{kind}_mm"].value for kind in ("bias", "sd", "loa_low", "loa_high")} == {
-        None
-    }
-
-
-def test_one_group_has_a_bias_but_no_spread():
-    target = marks(at(0, 0), at(0, 10))
-    actual = figures("a b", ("g", target, marks(at(0, 0), at(0, 13))), lengths={"d": ["a", "b"]})
-    assert actual["d_bias_px"].value == 3
-    assert (actual["d_sd_px"].value, actual["d_loa_low_px"].reason) == (None, "one group only")
-
-
 # ---- the target itself, rows, selection
 
 
@@ -466,16 +400,11 @@ def test_the_target_as_prediction_scores_exactly_its_target_score():
     places = (*target.paths[:3], *marks(at(1, 1), at(1, 1)).paths)
     prediction = Landmarks(places, target.state, np.array([1, 1, 1, 0, 0.5], np.float32))
     cases = [(group, target, prediction, (0.3, 0.2)) for group in "gh"]
-    protocol = scorer_of("a b wall off dim", cases, lengths={"d": ["a", "b"]}).result().protocol
+    protocol = scorer_of("a b wall off dim", cases).result().protocol
     assert {name: (f.value, f.n) for name, f in protocol.target_score.items()} == {
         name: (f.value, f.n) for name, f in protocol.scores.items()
     }
-    assert (
-        protocol.scores["mre_px"].value
-        == protocol.scores["curve_hd_mm"].value
-        == protocol.scores["d_sd_mm"].value
-        == 0
-    )
+    assert protocol.scores["mre_px"].value == protocol.scores["curve_hd_mm"].value == 0
     assert protocol.scores["sdr_px_2"].value == protocol.scores["presence_f1"].value == 1
 
 
@@ -513,7 +442,7 @@ def test_rows_say_everything_of_a_case():
 
 
 def test_nothing_at_all():
-    protocol = LandmarkScorer(["a"], lengths={"d": ["a", "b"]}).result().protocol
+    protocol = LandmarkScorer(["a"]).result().protocol
     assert (
         all(figure.value is None and figure.reason for figure in protocol.scores.values())
         and protocol.target_score == {}
@@ -570,10 +499,6 @@ def test_a_name_that_is_not_seen_needs_no_place(target: int) -> None:
         ({"protocols": []}, "metric.protocols: expected ['radial']"),
         ({"thresholds_px": [0]}, "metric.thresholds_px: expected lengths above 0"),
         ({"thresholds_mm": ["two"]}, "metric.thresholds_mm: expected lengths above 0"),
-        ({"lengths": {"d": ["a"]}}, "metric.lengths: expected name: [point, another point]"),
-        ({"lengths": {"d": ["a", "a"]}}, "metric.lengths"),
-        ({"lengths": {"d": "ab"}}, "metric.lengths"),
-        ({"lengths": {"LV dimension": ["a", "b"]}}, "metric.lengths"),
     ],
 )
 def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None:
@@ -584,7 +509,7 @@ def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None
 # ---- as it is configured
 
 
-def test_the_configured_metric_with_a_datasets_lengths(
+def test_the_configured_metric_with_a_datasets_measurements(
     compose: Callable[..., dict[str, Any]],
 ) -> None:
     config = compose("dataset=unity", "model=heatmap")
@@ -593,9 +518,11 @@ def test_the_configured_metric_with_a_datasets_lengths(
     scorer = build(metric_node(config["metric"], view), classes=names, presence_threshold=0.25)
     target = marks(*(at(9 * n, 40) for n in range(3)))
     scorer.update("c", "g", target, target, SIZE, (0.5, 0.5))
-    actual = scorer.result().protocol.scores
-    assert actual[scorer.primary].value == 0 and actual["lvid_bias_mm"].value == 0
-    assert actual["pw_bias_mm"].reason == "the release has no lv-pw-bottom"
+    radial, measured = scorer.result().protocols
+    actual = radial.scores
+    assert actual[scorer.primary].value == 0 and measured.name == "measure"
+    assert measured.per_class["LVID"]["bias_mm"].value == 0
+    assert measured.per_class["PW"]["mae_px"].reason == "the data have no lv-pw-bottom"
     expected = {
         "mre_diag",
         "mre_mm",
@@ -604,7 +531,6 @@ def test_the_configured_metric_with_a_datasets_lengths(
         "sdr_mm_2",
         "curve_mean_px",
         "curve_hd_px",
-        "lvid_sd_mm",
     }
     assert expected <= set(actual) and all(
         re.fullmatch(r"[A-Za-z0-9_.:/-]+", name) for name in actual
@@ -622,7 +548,7 @@ def test_the_words_say_what_a_reader_must_know():
         "best F1 on validation",
     ):
         assert word in RADIAL.description
-    for word in ("blurred", "one mean per group", "1.96", "n − 1", "Hausdorff"):
+    for word in ("blurred", "n − 1", "Hausdorff"):
         assert word in RADIAL.description
 
 

@@ -65,6 +65,15 @@ def test_an_evaluation_elsewhere_says_what_was_trained_where(run):
     assert told["time"] == "unknown: no earlier run like it on this processor"
 
 
+def test_a_loss_of_the_user_s_is_shown_with_its_arguments(run):
+    config, _ = run
+    recipe = {**config.model.recipe, "loss": {"_target_": "lab.Tversky", "beta": 0.7}}
+    recipe["augment"] = {"_target_": "lab.blur", "_partial_": True}
+    config = replace(config, model=replace(config.model, recipe=recipe))
+    told = dict(run_facts(config, config.open_dataset(), None))
+    assert told["recipe"].endswith("augment lab.blur, loss lab.Tversky(beta .7)")
+
+
 def test_a_training_without_an_earlier_run_is_estimated_later(run):
     config, _ = run
     time = dict(run_facts(config, config.open_dataset(), None))["time"]

@@ -557,6 +557,22 @@ def test_the_recipe(pristine, resolve, overrides, recipe):
     }
 
 
+@pytest.mark.parametrize(
+    ("recipes", "chosen"),
+    [(("quick",), "quick"), (("mine",), "mine"), (("tiny", "quick"), None)],
+)
+def test_auto_takes_an_only_recipe_also_on_real_images(compose, pristine, recipes, chosen):
+    composed = compose(*QUIET, *SMALL, "dataset=spinal", "model=unet")
+    model = dict(composed["model"])
+    model["recipes"] = dict.fromkeys(recipes, model["recipes"]["tiny"])
+    composed |= {"model": model, "data": str(pristine)}
+    if chosen:
+        assert resolve_config(composed).recipe == chosen
+        return
+    with pytest.raises(ConfigError, match="recipe=auto, here standard: expected one of tiny, qu"):
+        resolve_config(composed)
+
+
 def test_the_papers_recipe_of_yolov8(pristine, resolve):
     """The paper: size m, 80 epochs, batch 48, 320 px, lr .000422."""
     model = resolve("dataset=spinal", "model=yolov8", data=str(pristine)).model

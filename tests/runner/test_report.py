@@ -76,7 +76,9 @@ def test_a_report(compose, tmp_path, capsys, dataset, task, columns, protocol):
     assert [line.split("  ")[0] for line in lines[: len(labels)]] == labels
     notes = lines[len(labels) : lines.index("")]
     assert all(note.startswith("no interval") for note in notes)
-    told = [line.split(maxsplit=1) for line in lines[lines.index("") + 1 :]]
+    *measurements, facts = "\n".join(lines).split("\n\n")[1:]
+    assert len(measurements) == ("measure" in [part.name for part in result.protocols])
+    told = [line.split(maxsplit=1) for line in facts.splitlines()]
     assert [name for name, _ in told] == [
         *("intervals", "protocol", "cost", "overlays", "gallery", "phantom", "result")
     ]

@@ -99,6 +99,8 @@ def test_file_names_are_plain(tmp_path, name):
         ("defaults: [unet, _self_]\nname: null\n", "model: expected name (text) in its YAML"),
         ("defaults: [unet, _self_]\nversion: one\n", "version: expected a whole number, got 'one'"),
         ("defaults: [unet, _self_]\nbf16: cpu\n", "model.bf16: expected a list, got 'cpu'"),
+        ("defaults: [unet, _self_]\nbibtex: Ng\n", "model=unet: bibtex: expected BibTeX, @kind{"),
+        ("defaults: [unet, _self_]\nbibtex: 5\n", "bibtex: expected entries as text, got 5"),
     ],
 )
 def test_a_model_has_its_parts(tmp_path, content, says):

@@ -23,7 +23,6 @@ from usbench.results.store import load_results
 
 PAGE = (ROOT / "usbench/sweep/README.md").read_text("utf-8")
 TINY = (
-    "recipe=tiny",
     "threads=1",
     "dataset.phantom.counts={train:8,val:4,test:8}",
     "dataset.phantom.size=[64,64]",
@@ -166,7 +165,7 @@ def test_mlflow_has_one_parent_for_both_starts(story: Story) -> None:
     (parent,) = client.search_runs([experiments["usbench/sweeps"]])
     assert parent.info.status == "FINISHED"
     assert parent.info.run_name.startswith(
-        "source=phantom dataset=phantom,busi model=unet,fpn seed=0 "
+        "source=phantom dataset=phantom,busi model=unet,fpn recipe=tiny seed=0 "
     )
     runs = client.search_runs(
         [experiments["usbench/phantom-segment"], experiments["usbench/busi-segment"]]

@@ -21,7 +21,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from usbench.errors import DataError
+from usbench.errors import ConfigError, DataError
+from usbench.io.bibtex import read_entries
 from usbench.io.files import JsonObject
 from usbench.io.json_schema import Schema, find_fault, load_schema
 from usbench.io.yaml_file import read_yaml
@@ -108,12 +109,14 @@ def load_cards(folder: Path = SHIPPED) -> Cards:
 
     Raises:
         DataError: names file and key of a file that can't be read, a card that breaks the schema,
-            an id, key or row that two cards have, or a model whose training data have no card.
+            an id, key or row that two cards have, a model whose training data have no card, or a
+            `bibtex` that isn't BibTeX.
     """
     cards = Cards(_read_cards(folder, "dataset"), _read_cards(folder, "model"))
     ids = {card.id for card in cards.datasets}
     for card in cards.models:
         _require_datasets(folder, card, ids)
+        _require_bibtex(folder, card)
     return cards
 
 
@@ -190,6 +193,14 @@ def _require_datasets(folder: Path, card: Card, datasets: Collection[str]) -> No
                 f"{file}: key {card.id}.{field}: expected ids of {folder / 'datasets.yaml'}, "
                 f"got {', '.join(unknown)}; add that card or correct the id"
             )
+
+
+def _require_bibtex(folder: Path, card: Card) -> None:
+    """Raise DataError for a model whose `bibtex` isn't BibTeX."""
+    try:
+        read_entries(card.value("bibtex") or "", f"key {card.id}.bibtex")
+    except ConfigError as error:
+        raise DataError(f"{folder / 'models.yaml'}: {error}") from error
 
 
 # ---- which cards are asked for

@@ -1,7 +1,8 @@
 """How a dataset, a model and usbench itself are cited: BibTeX entries.
 
-A dataset's YAML may state entries as `bibtex`. Where it doesn't, and for models, the citation line
-becomes the note of a @misc entry; nothing is taken from its words but the DOI or arXiv id of a line that cites one work.
+A dataset's YAML, a model's and a model's card may state entries as `bibtex`. Where none does, the
+citation line becomes the note of a @misc entry; nothing is taken from its words but the DOI or arXiv
+id of a line that cites one work.
 """
 
 from __future__ import annotations
@@ -48,8 +49,32 @@ def dataset_entries(name: str, node: Mapping[str, object]) -> list[Entry]:
     return [misc_entry(f"dataset-{name}", str(node.get("title") or name), citation)]
 
 
-def model_entry(card: Card) -> Entry:
-    """The entry of a model: its citation line, else where its code is."""
+def model_entries(name: str, node: Mapping[str, object], card: Card | None) -> list[Entry]:
+    """The entries of a model: those that its YAML or its card states, else one made of the card.
+
+    Args:
+        name: of the model.
+        node: its YAML; {} where it has none.
+        card: its card; None: it has none.
+
+    Returns:
+        [] where there is neither `bibtex` nor a card.
+
+    Raises:
+        ConfigError: `bibtex` isn't BibTeX.
+    """
+    if stated := stated_bibtex(node, card):
+        return read_entries(str(stated), f"model={name}: bibtex")
+    return [card_entry(card)] if card else []
+
+
+def stated_bibtex(node: Mapping[str, object], card: Card | None) -> object:
+    """The `bibtex` of a model's YAML, else of its card; None where neither states one."""
+    return node.get("bibtex") or (card.value("bibtex") if card else None)
+
+
+def card_entry(card: Card) -> Entry:
+    """An entry of a card: its citation line, else where the model's code is."""
     fields = {}
     if year := card.value("year"):
         fields["year"] = str(year)

@@ -68,7 +68,7 @@ def format_value(value: object) -> str:
             return "; ".join(map(format_value, value)) or "none"
         case dict():
             return _format_entry(value)
-    return str(value)
+    return " ".join(str(value).split())  # BibTeX has lines
 
 
 def _format_entry(value: JsonObject) -> str:

@@ -4,9 +4,9 @@
     usbench bibtex RESULT [RESULT …] [--out FILE]     of these
     usbench bibtex --dataset usgra hc18 --model unet  of these, without any result
 
-A RESULT is a result's file, name or run id, a folder of results or a glob of them. A dataset's YAML
-may state entries as `bibtex`. Where it states none, and for models, the citation line becomes the
-note of a @misc entry, which stderr says: complete such an entry yourself.
+A RESULT is a result's file, name or run id, a folder of results or a glob of them. A dataset's or a
+model's YAML may state entries as `bibtex`; usbench has those of its models. Without one, the citation
+line becomes the note of a @misc entry, which stderr says: complete such an entry yourself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from usbench.catalogue.cards import Card, load_cards
-from usbench.catalogue.citations import USBENCH, dataset_entries, model_entry
+from usbench.catalogue.citations import USBENCH, dataset_entries, model_entries, stated_bibtex
 from usbench.cli.listing import read_group
 from usbench.cli.options import (
     Options,
@@ -41,11 +41,9 @@ NO_MODEL = ("baseline", "human")  # origins of results that use none
 
 def write_bibtex(options: Options) -> None:
     """Find what is used, and show or write its entries."""
-    datasets = {
-        str(node.get("name", node["file"])): node
-        for node in read_group(config_folders(options), "dataset")
-    }
-    models = {card.key: card for card in load_cards().models if card.key}
+    folders = config_folders(options)
+    datasets, models = (read_named(folders, group) for group in ("dataset", "model"))
+    cards = {card.key: card for card in load_cards().models if card.key}
     check_known("--dataset", options.dataset, datasets)
     check_known("--model", options.model, models)
     results = []
@@ -55,7 +53,7 @@ def write_bibtex(options: Options) -> None:
     for name in sorted({*options.dataset, *used_datasets(results)}):
         entries += entries_of_dataset(name, datasets)
     for name in sorted({*options.model, *used_models(results)}):
-        entries += entries_of_model(name, models)
+        entries += entries_of_model(name, models.get(name, {}), cards.get(name))
     entries = unique_entries(entries)
     text = write_entries(entries)
     files = {options.out: text.encode()} if options.out else {}
@@ -66,6 +64,11 @@ def write_bibtex(options: Options) -> None:
         say(f"{options.out}: {len(entries)} entries")
     else:
         say(text.removesuffix("\n"))
+
+
+def read_named(folders: Sequence[Path], group: str) -> dict[str, JsonObject]:
+    """The YAMLs of datasets or models by name."""
+    return {str(node.get("name", node["file"])): node for node in read_group(folders, group)}
 
 
 def check_known(option: str, names: Sequence[str], known: Iterable[str]) -> None:
@@ -129,15 +132,15 @@ def entries_of_dataset(name: str, datasets: Mapping[str, JsonObject]) -> list[En
     return entries
 
 
-def entries_of_model(name: str, models: Mapping[str, Card]) -> list[Entry]:
-    """The entry of a model; a warning where there is none, or that it isn't whole."""
-    card = models.get(name)
-    if card is None:
-        warn(f"model {name}: no citation known; add one yourself")
-        return []
-    part = "citation line is the note" if card.value("citation") else "code is the address"
-    warn(f"model {name}: no BibTeX known; its {part} of a @misc entry")
-    return [model_entry(card)]
+def entries_of_model(name: str, node: JsonObject, card: Card | None) -> list[Entry]:
+    """The entries of a model; a warning where there are none, or that they aren't whole."""
+    if not stated_bibtex(node, card):
+        if card is None:
+            warn(f"model {name}: no citation known; add one, or `bibtex` to its YAML")
+        else:
+            part = "citation line is the note" if card.value("citation") else "code is the address"
+            warn(f"model {name}: no BibTeX known; its {part} of a @misc entry")
+    return model_entries(name, node, card)
 
 
 def unique_entries(entries: Iterable[Entry]) -> list[Entry]:
@@ -147,7 +150,7 @@ def unique_entries(entries: Iterable[Entry]) -> list[Entry]:
         if by_key.setdefault(entry.key, entry) != entry:
             raise ConfigError(
                 f"bibtex: expected one entry of the key {entry.key}, got two that differ; "
-                "change the key in your dataset's YAML"
+                "change the key in your YAML"
             )
     return list(by_key.values())
 

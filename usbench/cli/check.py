@@ -84,7 +84,9 @@ def locate_release(config: Composed, dataset: DatasetConfig) -> tuple[Path, bool
         )
     real, root = source.locate(dataset, config["data"], "real" if dataset.released else "auto")
     if not root.is_dir():
-        advice = f"usbench phantom dataset={dataset.name} --out {root}"
+        advice = "name its folder by dataset.root=DIR, or the folder above it by data=DIR"
+        if dataset.phantom:
+            advice += f"; usbench phantom dataset={dataset.name} --out {root} writes a phantom"
         raise DataError(f"{root}: expected files of {dataset.name} here, found none; {advice}")
     return root, not real or (root / source.MARK).is_file()
 

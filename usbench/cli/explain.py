@@ -27,6 +27,7 @@ from usbench.metrics.outline_distances import measure_distances, pixel_hd95
 from usbench.metrics.scores import ProtocolScores
 from usbench.results import store
 from usbench.results.format import format_value, format_with_interval, with_direction
+from usbench.results.measure_table import show_measures, without_measures
 from usbench.results.predictions import StoredPredictions
 from usbench.results.result import Result, tables_to_json
 from usbench.types import Masks, Task
@@ -133,7 +134,11 @@ def explain(options: Options) -> None:
     metric = {**every_protocol(run.config.metric, task), "extra": {}}
     protocols = run.score(metric, predictions).protocols
     parts = [result.dataset, result.model, f"seed {result.seed}", options.label or "all classes"]
-    show_protocols(protocols, task, options.label, " · ".join(parts))
+    show_protocols(without_measures(protocols), task, options.label, " · ".join(parts))
+    if options.label is None:
+        show_measures(protocols)
+        for protocol in protocols[len(without_measures(protocols)) :]:  # it comes last
+            say(f"{protocol.name} {protocol.version}: {protocol.description}")
     if options.label is None and (figures := describe_custom(result)):
         say(f"figures of the metric, under any protocol: {figures}")
     score = None

@@ -19,6 +19,7 @@ from usbench.errors import ConfigError, DataError
 from usbench.evaluate import annotators
 from usbench.io.console import say, table
 from usbench.io.files import write_atomically
+from usbench.results.measure_table import show_measures
 from usbench.results.store import hash_case_ids, load_result, save_result
 from usbench.runner.resolve import metric_node
 
@@ -38,14 +39,15 @@ def compare(options: Options) -> None:
     for name in raters.drawings:
         if not (root / name).is_file():
             raise DataError(f"{root / name}: no annotator's labels found; {dataset.access}")
-    protocols = metric_node(config["metric"], dataset.views["segment"])["protocols"]
-    agreement = annotators.score_agreement(raters, root, protocols)
+    metric = metric_node(config["metric"], dataset.views["segment"])
+    agreement = annotators.score_agreement(raters, root, metric["protocols"], metric["measures"])
     fingerprint = annotators.drawings_fingerprint(raters, root)
     result = annotators.agreement_result(dataset, agreement, fingerprint, phantom)
     folder = Path(str(config["results"]))
     cases = hash_case_ids(agreement.scores.cases, dataset.redistribute, dataset.name)
     path = save_result(folder, result, cases)
     table(f"{dataset.name} · {result.data.splits}", *annotators.agreement_table(agreement.scores))
+    show_measures(agreement.scores.protocols)
     for protocol in load_result(path).protocols:
         say(f"{protocol.name} {protocol.version}: {protocol.description}")
     for name, count in raters.oddities().items():

@@ -26,12 +26,18 @@ from usbench.runner.lock import lock_path, read_holder
 from usbench.runner.plan import Plan, plan_run
 from usbench.runner.publish import remove_leftovers
 from usbench.runner.recipes import check_recipe_overrides
-from usbench.runner.report import PHANTOM_NOTICE
+from usbench.runner.report import PHANTOM_NOTICE, report_result
 from usbench.runner.resources import launcher_resources
-from usbench.runner.status import RunStatus, find_result, finished_result, run_status
+from usbench.runner.status import (
+    RunStatus,
+    asks_for_more,
+    find_result,
+    finished_result,
+    run_status,
+)
 from usbench.runner.transfer import settle_transfer
 from usbench.sweep.estimate import show_plan
-from usbench.sweep.jobs import Job, read_job
+from usbench.sweep.jobs import Job, read_job, to_score_again
 from usbench.sweep.studies import plan_tuned_run
 
 LOOK_S = 1.0  # between two looks at another host's lock
@@ -150,6 +156,8 @@ def run_stored_job(runs: Path, run_id: str) -> None:
             say(f"{config.run_id}: done by {status.reason}")
             return
         if status.is_done and not job.overwrite:
+            if to_score_again(config, status):
+                find_or_run(config, overwrite=False)
             continue
         if config.transfer:
             result = finished_result(trained.address)
@@ -178,6 +186,8 @@ def find_or_run(config: RunConfig, overwrite: bool) -> Result:
     if result is None or overwrite:
         return launch_and_load(config, overwrite)
     remove_leftovers(config.address)
+    if asks_for_more(config.metric, result.config["metric"]):
+        return score_again(config, result)
     assert result.primary
     score = format_with_interval(result.scores[result.primary.name], result.primary.name)
     phantom = f"; {PHANTOM_NOTICE}" if result.data.phantom else ""
@@ -185,6 +195,16 @@ def find_or_run(config: RunConfig, overwrite: bool) -> Result:
         f"done already: {find_result(config.address)} ({result.primary.name} {score}{phantom}); "
         "overwrite=true does it again"
     )
+    return result
+
+
+def score_again(config: RunConfig, result: Result) -> Result:
+    """Score a finished run's predictions by the metric that is asked for now, and report it."""
+    from usbench.evaluate.other_metric import score_by_other_metric  # slow to import
+
+    say(f"scoring the predictions of the finished run {config.run_id}; nothing is trained")
+    result, path = score_by_other_metric(config, result)
+    report_result(result, path, ())
     return result
 
 

@@ -9,12 +9,13 @@
     usbench score --task segment --dataset usgra --data DIR --predictions DIR --name "our model"
 
 The last is scored on a dataset's test split and enters the leaderboard as an external row; a
-dataset of your own needs --config-dir DIR. Masks are index PNGs of one stem, 0 = background; of one
-class, masks of 0 and 255 or of one bit are read too. --values says which value stands for which
-class. An image without a prediction is scored as one in which
-nothing was predicted, and counted; --strict refuses it. With --dataset, --predictions also takes
-what a result keeps beside it (NAME.predictions.json.gz), or the folder of its run. --group says which images belong together
-(its first group in the name): intervals resample those.
+dataset of your own needs --config-dir DIR, and --root DIR if it isn't in <data>/<dataset>.
+--predictions also takes what a result keeps beside it there (NAME.predictions.json.gz), or the
+folder of its run. Masks are index PNGs of one stem, 0 = background; of one class, masks of 0 and
+255 or of one bit are read too. --values says which value stands for which class, in targets and
+predictions alike; with it --classes isn't needed. An image without a prediction is scored as one in
+which nothing was predicted, and counted; --strict refuses it. --group says which images belong
+together (its first group in the name): intervals resample those.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ def parse_arguments(argv: list[str] | None) -> Options:
     add("--name", metavar="NAME", help="with --dataset: the name of the row")
     for folder in FOLDERS:
         add(f"--{folder}", type=Path, metavar="DIR", help=f"with --dataset: default: {folder}")
+    add("--root", type=Path, metavar="DIR", help="with --dataset: its own folder, wherever it lies")
     add("--strict", action="store_true", help="refuse an image without a prediction")
     add("--group", metavar="REGEX", help="its first group, in an image's name, is its group")
     reporting = "the reporting protocol, then others; may be repeated"
@@ -64,14 +66,12 @@ def parse_arguments(argv: list[str] | None) -> Options:
         option = f"--{name.replace('_', '-')}"
         if value is None:
             continue
-        if options.targets and name in ("name", *FOLDERS):
+        if options.targets and name in ("name", "root", *FOLDERS):
             parser.error(f"{option} goes with --dataset")
         if options.dataset and name in OF_FILES:
             parser.error(f"{option} goes with --targets; a dataset has its own")
         if options.task not in TASKS_OF.get(name, MODELS):
             parser.error(f"{option} goes with --task {' or '.join(TASKS_OF[name])}")
-    if options.classes is not None and options.values is not None:
-        parser.error("--values names the classes; leave --classes out")
     if options.dataset and not options.name:
         parser.error("--dataset needs --name: the name of the row")
     return options

@@ -11,11 +11,13 @@ from usbench.evaluate import coco, external, files
 from usbench.io.console import say, track, warn
 from usbench.io.cores import count_cores
 from usbench.io.numbers import format_count
+from usbench.io.overrides import quote
 from usbench.metrics.chunks import set_threads
 from usbench.metrics.pairs import SCORERS, TWO_LENGTHS, is_spacing
 from usbench.metrics.scores import Figures, ProtocolScores, Scorer, Scores
 from usbench.results.build import report_scores
 from usbench.results.format import format_with_interval
+from usbench.results.measure_table import show_measures, without_measures
 from usbench.results.result import protocols_to_json, to_json
 from usbench.results.score_table import show_score_table
 from usbench.runner.resolve import resolve_config
@@ -47,7 +49,7 @@ def open_pairs(options: Options) -> files.Pairs:
     else:
         classes = list(filter(None, (options.classes or "").split(",")))
         if options.task == "segment":
-            values = files.parse_values(options.values) or files.number_classes(classes)
+            values = files.class_values(options.values, classes)
             pairs = files.pair_masks(targets, predictions, values, options.ignore, strict)
         else:
             pairs = files.pair_yolo(targets, predictions, classes, strict)
@@ -134,7 +136,7 @@ def show(
     missing: Sequence[str],
 ) -> None:
     """Print a table per class, the protocols' descriptions, and missing predictions."""
-    protocol, *others = protocols
+    protocol, *others = without_measures(protocols)
     sizes = [format_count(images, "image")]
     if groups is not None:
         sizes.append(format_count(groups, "group"))
@@ -145,6 +147,7 @@ def show(
             f"{name} {format_with_interval(figure, name)}" for name, figure in other.scores.items()
         ]
         say(f"protocol {other.name} {other.version}: {', '.join(values)}")
+    show_measures(protocols)
     if missing:
         warn(
             f"{len(missing)} of {images} images have no prediction (first {missing[0]!r}): "
@@ -159,6 +162,8 @@ def score_on_dataset(options: Options) -> None:
     for key in FOLDERS:
         if folder := getattr(options, key):
             overrides.append(f"{key}={folder}")
+    if options.root:
+        overrides.append(f"dataset.root={quote(str(options.root))}")
     config = resolve_config(
         compose_for_verb(overrides, options.config_dir, "score"), training=False
     )

@@ -55,7 +55,7 @@ class ViewConfig:
     box_end: str | None = None  # inclusive | exclusive
     protocols: tuple[str, ...] = ()  # those of the dataset's own papers
     tolerance: Mapping[str, float] | None = None  # of a surface Dice, by unit
-    lengths: Mapping[str, object] | None = None  # lengths between landmarks
+    measures: Mapping[str, object] | None = None  # clinical measurements, by name
     protocol_description: str | None = None  # how targets are read, for people
     known_defects: Mapping[str, object] = field(default_factory=dict)  # of the real release
 
@@ -96,6 +96,7 @@ class DatasetConfig:
     unverified: tuple[str, ...] = ()  # what of this file nobody could verify
     overlaps: Mapping[str, str] = field(default_factory=dict)  # dataset → images that both have
     leakage: LeakageConfig | None = None  # test images that show what a training image shows
+    strata: tuple[str, ...] = ()  # attributes of the records that scores are shown by
     published_counts: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # of images
     recipes: Mapping[str, str] = field(default_factory=dict)  # model → its paper's recipe
     archives: tuple[JsonObject, ...] = ()  # fields of a `RemoteFile`
@@ -118,6 +119,8 @@ class DatasetConfig:
             raise ConfigError(f"{where}: expected views by task, got {config.views!r}")
         check_name(config)
         check_bibtex(config.bibtex, where)
+        if not isinstance(config.strata, tuple) or not all(map(is_text, config.strata)):
+            raise ConfigError(f"{where}: strata: expected a list of names, got {node['strata']!r}")
         for key, words in (("groups", GROUPS), ("certainty", CERTAINTIES)):
             value = getattr(config, key)
             if value is not None and value not in words:
@@ -166,8 +169,13 @@ class DatasetConfig:
         return replace(self, views=views)
 
 
+def is_text(value: object) -> bool:
+    """Whether a value is a text that isn't empty."""
+    return isinstance(value, str) and bool(value)
+
+
 def check_bibtex(text: object, where: str) -> None:
-    """Raise ConfigError unless a dataset's `bibtex` is BibTeX, or left out."""
+    """Raise ConfigError unless a dataset's or a model's `bibtex` is BibTeX, or left out."""
     if text is None:
         return
     entries = read_entries(text, f"{where}: bibtex") if isinstance(text, str) else []

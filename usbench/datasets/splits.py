@@ -323,7 +323,11 @@ def divide_by_split(
     """
     lost = [record.image for record in records if record.split is None]
     if lost:
-        raise DataError(f"{root / lost[0]}: expected a split, found none ({len(lost)} such images)")
+        raise DataError(
+            f"{root / lost[0]}: expected a split, found none ({len(lost)} such images); let the "
+            "layout's index() state each record's split, or the dataset's YAML divide the groups: "
+            "split: {shares: {val: 0.15, test: 0.2}}"
+        )
     divided: dict[Split, tuple[Record, ...]] = {}
     for split in SPLITS:
         divided[split] = tuple(record for record in records if record.split == split)

@@ -7,7 +7,7 @@ more closely than another person does.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -26,9 +26,11 @@ from usbench.metrics.scores import ProtocolScores, Scores, class_figures, class_
 from usbench.metrics.segment_scorer import SegmentScorer
 from usbench.results.build import build_result, report_scores
 from usbench.results.format import format_with_interval
+from usbench.results.measure_table import without_measures
 from usbench.results.result import Data, Result
+from usbench.results.strata import strata_of
 from usbench.runner.facts import new_result
-from usbench.types import Layout, Masks
+from usbench.types import Layout, Masks, Record
 
 NAME = "human-agreement"  # the row's
 BOTH = "dice_both_drawn"  # a class counts where both have drawn it
@@ -41,8 +43,8 @@ class TwoAnnotators(Protocol):
     classes: tuple[str, ...]
     drawings: tuple[str, ...]  # the annotators' label files, relative to the root
 
-    def agreements(self, root: Path) -> Iterator[tuple[str, str, Masks, Masks]]:
-        """(id, group, one's masks, the other's) of every image."""
+    def agreements(self, root: Path) -> Iterator[tuple[Record, Masks, Masks]]:
+        """(record, one's masks, the other's) of every image."""
         ...
 
     def oddities(self) -> dict[str, int]:
@@ -56,7 +58,7 @@ class AnnotatorAgreement:
 
     scores: Scores
     sha256: str  # of the drawings that were compared
-    images: int
+    records: tuple[Record, ...]  # of the images
 
 
 def as_two_annotators(layout: Layout, dataset: str) -> TwoAnnotators:
@@ -79,7 +81,10 @@ def drawings_fingerprint(layout: TwoAnnotators, root: Path) -> str:
 
 
 def score_agreement(
-    layout: TwoAnnotators, root: Path, protocols: Sequence[str]
+    layout: TwoAnnotators,
+    root: Path,
+    protocols: Sequence[str],
+    measures: Mapping[str, object] | None = None,
 ) -> AnnotatorAgreement:
     """Score the annotators' agreement: the first is the target, the second the prediction.
 
@@ -87,21 +92,24 @@ def score_agreement(
         root: the release's folder.
         protocols: the reporting one first; it also has the Dice of the images where both have
             drawn the class.
+        measures: clinical measurements, by name.
     """
-    scorer, digest = SegmentScorer(layout.classes, protocols), hashlib.sha256()
-    images = 0
-    for case, group, first, second in track(layout.agreements(root), "comparing", None):
+    scorer = SegmentScorer(layout.classes, protocols, measures=measures)
+    digest, records = hashlib.sha256(), []
+    for record, first, second in track(layout.agreements(root), "comparing", None):
         if first.known is not None and second.known is not None:
             # what either annotator hasn't drawn is unknown
             first = replace(first, known=first.known & second.known)
-        scorer.update(case, group, first, second)
-        images += 1
+        scorer.update(record.id, record.group, first, second, mm_per_px=record.mm_per_px)
+        records.append(record)
         for masks in (first, second):
-            digest.update(repr((case, masks.planes.shape)).encode())
+            digest.update(repr((record.id, masks.planes.shape)).encode())
             digest.update(np.packbits(masks.planes).tobytes())
     scores = scorer.result()
     reported = (add_both_drawn(scores.protocol, scorer), *scores.protocols[1:])
-    return AnnotatorAgreement(replace(scores, protocols=reported), digest.hexdigest(), images)
+    return AnnotatorAgreement(
+        replace(scores, protocols=reported), digest.hexdigest(), tuple(records)
+    )
 
 
 def add_both_drawn(protocol: ProtocolScores, scorer: SegmentScorer) -> ProtocolScores:
@@ -129,9 +137,13 @@ def agreement_result(
     Args:
         fingerprint: of the label files, see `drawings_fingerprint`.
     """
-    scores, images = agreement.scores, agreement.images
+    scores, images = agreement.scores, len(agreement.records)
     groups = len({row["group"] for row in scores.cases})
-    undrawn = dataset.views["segment"].layout.get("undrawn", "absent")
+    view = dataset.views["segment"]
+    measures = view.measures or {}
+    classes = list(scores.protocol.per_class)
+    strata = strata_of(scores, "dice", "segment", classes, {}, dataset.strata, agreement.records)
+    undrawn = view.layout.get("undrawn", "absent")
     description = (
         f"{scores.protocol.description}; annotator 1 as the truth, 2 as the prediction; "
         f"a class that isn't drawn is {undrawn}"
@@ -149,9 +161,10 @@ def agreement_result(
             splits=f"annotator 1 against 2 on all {images} images of {groups} groups, "
             "whatever their split",
         ),
-        config={"dataset": {"name": dataset.name}},
+        config={"dataset": {"name": dataset.name}, "metric": {"measures": measures}},
     )
-    return build_result(facts, report_scores(scores, "dice", description))
+    reported = report_scores(scores, "dice", description)
+    return build_result(facts, replace(reported, strata=strata))
 
 
 def agreement_table(scores: Scores) -> tuple[list[str], list[list[str]]]:
@@ -159,7 +172,7 @@ def agreement_table(scores: Scores) -> tuple[list[str], list[list[str]]]:
 
     The columns: the reporting protocol, the images where both have drawn, the last protocol.
     """
-    reporting, last = scores.protocols[0], scores.protocols[-1]
+    reporting, *_, last = without_measures(scores.protocols)
     lines = []
     for label in [*reporting.per_class, "all classes"]:
         line = [label]

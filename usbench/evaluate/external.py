@@ -204,7 +204,7 @@ def score_external(
     file = prediction_files(config.run_dir, "test")[0].relative_to(config.runs).as_posix()
     result = build_result(
         replace(facts, predictions=PredictionsFile(file, sha256, len(test))),
-        reported_scores(config, scores),
+        reported_scores(config, scores, dataset),
     )
     cases = store.hash_case_ids(scores.cases, config.dataset.redistribute, dataset.name)
     kept = pack_predictions(config.run_dir, {}) if why_not_kept(result) is None else None

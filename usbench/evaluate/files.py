@@ -134,6 +134,21 @@ def number_classes(classes: Sequence[str]) -> dict[str, int]:
     return {name: value for value, name in enumerate(classes, start=1)}
 
 
+def class_values(text: str | None, classes: Sequence[str]) -> dict[str, int]:
+    """Class → its value in a mask, by --values, else in the order of --classes.
+
+    Raises:
+        ConfigError: as `parse_values` and `number_classes`, or the two name other classes.
+    """
+    values = parse_values(text)
+    if values and classes and set(classes) != set(values):
+        raise ConfigError(
+            f"--values {text}: expected the classes of --classes ({', '.join(classes)}), got "
+            f"{', '.join(values)}; --values alone suffices"
+        )
+    return values or number_classes(classes)
+
+
 def parse_values(text: str | None) -> dict[str, int]:
     """Class → its value in a mask, of a=128,b=255; empty where nothing is given.
 

@@ -8,19 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import yaml
-
 from usbench import __version__
 from usbench.errors import UsbenchError
-from usbench.evaluate.stored_run import open_stored_run
-from usbench.io.config import conf_dir
+from usbench.evaluate.stored_run import open_stored_run, with_current_declarations
 from usbench.io.console import track
-from usbench.metrics import detect_scorer, segment_scorer
+from usbench.metrics import detect_scorer
 from usbench.metrics.box_protocols import BOX_PROTOCOLS, COCO
 from usbench.metrics.mask_protocols import MASK_PROTOCOLS
 from usbench.metrics.scores import Figure, Figures, ProtocolScores, Scores
 from usbench.results import scoring, store
 from usbench.results.build import build_result, report_scores
+from usbench.results.case_scores import scorable_protocols, score_case_table
 from usbench.results.result import Result
 from usbench.runner import machine
 from usbench.runner.config import RunConfig
@@ -45,11 +43,15 @@ def rescore(result: Result, path: Path, runs: Path) -> tuple[Result, Cases]:
         RunError, DataError: as `open_stored_run`.
     """
     run = open_stored_run(result, path, runs)
-    config, scores = with_current_notes(run.config), run.score()
+    config, scores = run.config, run.score()
     if run.kept is not None:
         scores = with_earlier_calibration(scores, result.protocol)
     cases = store.hash_case_ids(scores.cases, config.dataset.redistribute, config.dataset.name)
-    return build_result(result, reported_scores(config, scores)), cases
+    facts = result
+    if measures := config.metric.get("measures"):
+        metric = {**result.config["metric"], "measures": measures}
+        facts = replace(result, config={**result.config, "metric": metric})
+    return build_result(facts, reported_scores(config, scores, run.dataset)), cases
 
 
 def with_earlier_calibration(scores: Scores, earlier: ProtocolScores) -> Scores:
@@ -106,7 +108,9 @@ def rescore_from_cases(result: Result, path: Path) -> tuple[Result, Cases] | Non
         others[protocol.name] = merge_protocols(others[protocol.name], protocol)
     cases = [{name: value or None for name, value in row.items()} for row in rows]
     first = merge_protocols(result.protocol, new.protocols[0])
-    return build_result(result, replace(new, protocols=(first, *others.values()))), cases
+    strata = result.strata if first.version == result.protocol.version else ()
+    reported = replace(new, protocols=(first, *others.values()), strata=strata)
+    return build_result(result, reported), cases
 
 
 def keeps_version(result: Result, new: ProtocolScores) -> bool:
@@ -136,7 +140,7 @@ def describe_again(result: Result, new: ProtocolScores) -> str:
     config = RunConfig.from_mapping(
         content, root="", runs="", results="", tracking="none", debug=False
     )
-    return run_protocol_description(with_current_notes(config), new.description)
+    return run_protocol_description(with_current_declarations(config), new.description)
 
 
 def scores_from_cases(result: Result, rows: Sequence[Mapping[str, str]]) -> Scores | None:
@@ -144,9 +148,10 @@ def scores_from_cases(result: Result, rows: Sequence[Mapping[str, str]]) -> Scor
     classes = result.config["dataset"]["views"][result.task]["classes"]
     name, version = result.protocol.name, result.protocol.version
     if result.task == "segment":
-        all_native = {rule.name for rule in MASK_PROTOCOLS.values() if rule.is_native}
-        native = [scores.name for scores in result.protocols if scores.name in all_native]
-        return segment_scorer.from_cases(rows, classes, native) if name in native else None
+        rules = scorable_protocols(result.task)
+        names = [scores.name for scores in result.protocols if scores.name in rules]
+        metric = result.config.get("metric") or {}
+        return score_case_table(rows, "segment", classes, names, metric) if name in names else None
     if name != COCO:
         return None
     scores = detect_scorer.from_cases(rows, classes)
@@ -212,18 +217,6 @@ def with_current_description(scores: ProtocolScores) -> ProtocolScores:
     if rule is None or rule.version != scores.version:
         return scores
     return replace(scores, description=rule.description)
-
-
-def with_current_notes(config: RunConfig) -> RunConfig:
-    """The configuration with what the dataset's YAML says today of groups that aren't known.
-
-    That is a note on the intervals and no part of the run.
-    """
-    path = conf_dir() / "dataset" / f"{config.dataset.name}.yaml"
-    facts = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}
-    return replace(
-        config, dataset=replace(config.dataset, unknown_groups=facts.get("unknown_groups"))
-    )
 
 
 # ---- a folder of results

@@ -15,6 +15,7 @@ import numpy as np
 from usbench.datasets.dataset import Dataset, Samples
 from usbench.evaluate import baselines
 from usbench.io.console import track
+from usbench.metrics.measures.measurements import MEASURE
 from usbench.metrics.pairs import PROTOCOLS
 from usbench.metrics.scores import Scores
 from usbench.results import scoring
@@ -166,7 +167,8 @@ def baseline_result(config: RunConfig, dataset: Dataset, check: Check) -> Result
     """A baseline's result: an unranked row of the leaderboard, under the dataset's protocols."""
     identity = f"{config.fingerprint}\n{config.task}\n{config.fold}\n{check.name}\n{VERSION}"
     run_id = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    named = len(cast(Sequence[str], config.metric["protocols"]))
-    scores = replace(check.scores, protocols=check.scores.protocols[:named])
+    named = {*cast(Sequence[str], config.metric["protocols"]), MEASURE.name}
+    protocols = tuple(part for part in check.scores.protocols if part.name in named)
+    scores = replace(check.scores, protocols=protocols)
     facts = facts_without_run(config, image_counts(dataset), "baseline", check.name, run_id)
-    return build_result(facts, reported_scores(config, scores))
+    return build_result(facts, reported_scores(config, scores, dataset))

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import yaml
+
 from usbench.datasets import source
 from usbench.datasets.dataset import Dataset
 from usbench.errors import DataError, RunError
-from usbench.io.files import file_sha256
+from usbench.io.config import conf_dir
+from usbench.io.files import JsonObject, file_sha256
 from usbench.metrics.scores import Scores
 from usbench.results import scoring
 from usbench.results.kept_predictions import KeptPredictions, load_kept
@@ -148,6 +151,7 @@ def open_stored_run(result: Result, path: Path, runs: Path, data: Path | None = 
             )
         if data is not None:
             config = replace(config, root=(data / result.dataset).absolute())
+    config = with_current_declarations(config)
     dataset = config.open_dataset()
     drawn = config.phantom and not (config.root / source.MARK).is_file()
     if fingerprint(config, dataset, drawn) != result.data.fingerprint:
@@ -155,3 +159,24 @@ def open_stored_run(result: Result, path: Path, runs: Path, data: Path | None = 
             f"{config.root}: expected the data that the result was scored on, got other files"
         )
     return StoredRun(config, dataset, kept)
+
+
+def with_current_declarations(config: RunConfig) -> RunConfig:
+    """The configuration with what the dataset's YAML declares today and isn't part of the run.
+
+    That is which groups aren't known, which measurements are scored, and which strata.
+    """
+    path = conf_dir() / "dataset" / f"{config.dataset.name}.yaml"
+    if not path.is_file():
+        return config
+    facts = yaml.safe_load(path.read_text("utf-8"))
+    measures = facts.get("views", {}).get(config.task, {}).get("measures") or {}
+    metric: JsonObject = dict(config.metric)
+    if measures:
+        metric["measures"] = {**metric.get("measures", {}), **measures}
+    dataset = replace(
+        config.dataset,
+        unknown_groups=facts.get("unknown_groups"),
+        strata=tuple(facts.get("strata") or ()),
+    )
+    return replace(config, dataset=dataset, metric=metric)

@@ -80,7 +80,7 @@ def score_without(result: Result, ids: Sequence[str], path: Path, cache: Cache) 
     """The reporting protocol's scores without some test images. path: of the result."""
     protocol, settings = result.protocol, read_settings(result)
     digest = store.hash_cases(path, result)
-    facts = digest, ids, protocol.name, protocol.version, settings.classes, settings.thresholds
+    facts = digest, ids, protocol.name, protocol.version, settings.classes, settings.metric
     known = key("without", *facts)
     content = cache.get(known)
     if content is None:

@@ -120,6 +120,15 @@ SCORE_MEANINGS = {
     "fl_nme": "Error of both ends of the femur, over its length.",
     "ctr": "One minus the relative error of the cardiothoracic ratio.",
     "lvid_sd_mm": "SD of the differences from the experts' diameter of the left ventricle.",
+    "mae_mm": "Mean absolute error of a clinical measurement in mm.",
+    "mae_px": "Mean absolute error of a clinical measurement in px.",
+    "mae_mm2": "Mean absolute error of a measured area in mm².",
+    "mae_px2": "Mean absolute error of a measured area in px².",
+    "mae_deg": "Mean absolute error of a measured angle in degrees.",
+    "mae_pct": "Mean absolute error of a clinical measurement, in % of the true value.",
+    "within_tolerance": (
+        "Share of the images whose measurement is off by no more than clinics tolerate."
+    ),
 }
 WITHOUT, WITHIN, CUSTOM, CLASS = (  # terms of columns whose titles vary
     "without leaking images",

@@ -225,7 +225,10 @@ def to_markdown(table: PaperTable) -> str:
 
 
 def to_latex(table: PaperTable) -> str:
-    r"""The table as LaTeX that needs booktabs and reads UTF-8; \label is tab:<dataset>-<task>."""
+    r"""The table as LaTeX that reads UTF-8; \label is tab:<dataset>-<task>.
+
+    It is as wide as a page's text at most, in one column or two: a wider one is scaled down.
+    """
     header, lines = table_lines(table)
     row = table.rows[0]
     left = header.index("Seeds")
@@ -238,22 +241,24 @@ def to_latex(table: PaperTable) -> str:
         body.append(f"{guard}{' & '.join(cells)} \\\\")
     return "\n".join(
         [
-            rf"% usbench {__version__}; \usepackage{{booktabs}}",
+            rf"% usbench {__version__}; \usepackage{{booktabs,graphicx}}",
             f"% protocol: {escape_latex(row.description)}",
-            r"\begin{table}",
+            r"\begin{table*}",
             r"\centering",
+            r"\setlength{\belowcaptionskip}{4pt}",
             rf"\caption{{{' '.join(map(escape_latex, caption(table)))}}}",
             rf"\label{{tab:{row.dataset}-{row.task}}}",
             r"\footnotesize",
             r"\setlength{\tabcolsep}{3pt}",
+            r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{{'l' * left}{'c' * (len(header) - left)}}}",
             r"\toprule",
             f"{' & '.join(map(escape_latex, header))} \\\\",
             r"\midrule",
             *body,
             r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
+            r"\end{tabular}}",
+            r"\end{table*}",
             "",
         ]
     )

@@ -7,7 +7,7 @@ resampled for the intervals. Only protocols that case tables suffice for are sco
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -15,17 +15,10 @@ from pathlib import Path
 from usbench.leaderboard.cache import Cache, key
 from usbench.leaderboard.series import Pool
 from usbench.leaderboard.settings import read_settings
-from usbench.metrics import (
-    box_protocols,
-    detect_scorer,
-    landmark_scorer,
-    mask_protocols,
-    segment_scorer,
-)
-from usbench.metrics.scores import EvaluationProtocol, ProtocolScores
+from usbench.metrics.scores import ProtocolScores
 from usbench.results import store
+from usbench.results.case_scores import scorable_protocols, score_case_table
 from usbench.results.result import Result, protocols_from_json, protocols_to_json
-from usbench.types import Task
 
 CaseRows = list[dict[str, str]]
 # Scores at a threshold that each fold chose on its own validation images.
@@ -47,7 +40,7 @@ def pool_cases(folder: Path, cache: Cache) -> Pool:
         digests = list(map(store.hash_cases, paths, folds))
         settings = read_settings(folds[0])
         protocols = pooled_protocols(folds[0])
-        facts = key("pooled", digests, settings.classes, protocols, settings.thresholds)
+        facts = key("pooled", digests, settings.classes, protocols, settings.metric)
         content = cache.get(facts)
         if content is None:
             content = protocols_to_json(
@@ -61,42 +54,30 @@ def pool_cases(folder: Path, cache: Cache) -> Pool:
 
 def pooled_protocols(result: Result) -> list[str]:
     """The result's protocols that a case table suffices for, where their version is the code's."""
-    rules: Mapping[Task, Iterable[EvaluationProtocol]] = {
-        "landmark": (landmark_scorer.RADIAL,),
-        "detect": (box_protocols.BOX_PROTOCOLS[box_protocols.COCO],),
-        "segment": filter(attrgetter("is_native"), mask_protocols.MASK_PROTOCOLS.values()),
-    }
-    current = dict(map(attrgetter("name", "version"), rules[result.task]))
-    used = map(attrgetter("name", "version"), result.protocols)
-    return [name for name, version in used if current.get(name) == version]
+    rules = scorable_protocols(result.task)
+    names = []
+    for scores in result.protocols:
+        rule = rules.get(scores.name)
+        if rule is not None and rule.version == scores.version:
+            names.append(scores.name)
+    return names
 
 
 def score_folds(
     tables: Sequence[CaseRows], result: Result, protocols: Sequence[str]
 ) -> tuple[ProtocolScores, ...]:
-    """Scores of all tables' cases together, by the protocols; () where a case is in two of them."""
+    """Scores of all tables' cases together, by the protocols; () where a case is in two of them.
+
+    Scores at a threshold of a fold's own are left out.
+    """
     rows = list(chain.from_iterable(tables))
     cases = [set(map(itemgetter("case"), table)) for table in tables]
     if not protocols or len(set().union(*cases)) < sum(map(len, cases)):
         return ()
     settings = read_settings(result)
-    classes = list(settings.classes)
-    if result.task == "segment":
-        return segment_scorer.from_cases(rows, classes, protocols).protocols
-    if result.task == "detect":
-        return detect_scorer.from_cases(rows, classes).protocols
-    return score_landmarks(rows, classes, settings.thresholds)
-
-
-def score_landmarks(
-    rows: CaseRows, classes: Sequence[str], thresholds: Mapping[str, list[float]]
-) -> tuple[ProtocolScores, ...]:
-    """Scores of landmarks without those at a fold's own threshold, and without curve lengths.
-
-    The case table doesn't have the lengths.
-    """
-    (scores,) = landmark_scorer.from_cases(rows, classes, **thresholds).protocols
-    for figures in (scores.scores, scores.target_score, *scores.per_class.values()):
+    scored = score_case_table(rows, result.task, settings.classes, protocols, settings.metric)
+    first = scored.protocol
+    for figures in (first.scores, first.target_score, *first.per_class.values()):
         for name in AT_FOLD_THRESHOLD:
             figures.pop(name, None)
-    return (scores,)
+    return scored.protocols

@@ -27,8 +27,20 @@ TABLE_SCORES: Mapping[Task, tuple[str, ...]] = {
         "hd95_px",
         "hd95_mm",
         "assd_mm",
+        "mae_mm",
+        "mae_px",
+        "within_tolerance",
     ),
-    "landmark": ("mre_px", "mre_mm", "median_re_px", "sdr_px_4", "sdr_mm_2"),
+    "landmark": (
+        "mre_px",
+        "mre_mm",
+        "median_re_px",
+        "sdr_px_4",
+        "sdr_mm_2",
+        "mae_mm",
+        "mae_px",
+        "within_tolerance",
+    ),
 }
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from usbench.results.case_scores import ARGUMENTS
 from usbench.results.result import Result
 
 Node = Mapping[str, object]
-THRESHOLDS = ("thresholds_px", "thresholds_mm")  # keys of LandmarkScorer
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Settings:
     dataset: Node
     classes: tuple[str, ...]  # of the result's view
     folds: int  # how many there should be; 0 for a fixed split
-    thresholds: Mapping[str, list[float]]  # of landmarks' detection rates, by THRESHOLDS
+    metric: Node  # the arguments that scores from case tables depend on
 
 
 def read_settings(result: Result) -> Settings:
@@ -29,16 +29,13 @@ def read_settings(result: Result) -> Settings:
     dataset = node_at(result.config, "dataset")
     classes = node_at(dataset, "views", result.task).get("classes")
     folds = node_at(dataset, "split").get("folds")
-    thresholds = {}
-    for name, value in node_at(result.config, "metric").items():
-        if name in THRESHOLDS and isinstance(value, list):
-            thresholds[name] = value
+    metric = node_at(result.config, "metric")
     return Settings(
         model=node_at(result.config, "model"),
         dataset=dataset,
         classes=tuple(classes) if isinstance(classes, (list, tuple)) else (),
         folds=folds if isinstance(folds, int) else 0,
-        thresholds=thresholds,
+        metric={name: metric[name] for name in ARGUMENTS if name in metric},
     )
 
 

@@ -1,4 +1,4 @@
-"""Figures of lists of cases with intervals: means, standard deviations, F1, ROC areas, agreement.
+"""Figures of lists of cases with intervals: means, standard deviations, F1, ROC areas.
 
 A resample weights the cases, and each figure has its usual definition with weights: weight 2 is a
 case listed twice.
@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usbench.metrics.bootstrap import Draws, Values, draw, resample_means, resample_sums
+from usbench.metrics.bootstrap import Draws, Values, resample_means, resample_sums
 from usbench.metrics.intervals import Scale, measure_spread
 from usbench.metrics.ratios import ratio
-from usbench.metrics.scores import Figure, Figures, Flags
+from usbench.metrics.scores import Figure, Flags
 
 CHUNK = 4_000_000  # weights in memory at once
 
@@ -144,37 +144,3 @@ def resample_aurocs(scores: Values, present: NDArray[np.bool_], draws: Draws) ->
         hits = (up * (below + across / 2)).sum(axis=1)
         areas.append(ratio(hits, up.sum(axis=1) * across.sum(axis=1)))
     return np.concatenate(areas)
-
-
-def agreement_figures(differences: Sequence[float], groups: Sequence[str], reason: str) -> Figures:
-    """Agreement of two measurements: bias, SD and 95 % limits (Bland & Altman, Lancet 1986).
-
-    SD is the sample's (n − 1); the limits are bias ± 1.96 SD.
-
-    Args:
-        differences: measured − true, one per group.
-        groups: the group of each difference.
-        reason: why a figure is None, for fewer than two differences.
-    """
-    values = np.asarray(differences, np.float64)
-    if len(values) < 2:
-        figures = dict.fromkeys(
-            ("bias", "sd", "loa_low", "loa_high"), Figure(None, len(values), reason)
-        )
-        if len(values):
-            figures["bias"] = Figure(float(values[0]), 1, groups=1)
-        return figures
-    draws = draw(groups)
-    bias, sd = float(values.mean()), float(values.std(ddof=1))
-    spread = measure_spread(lambda draws: resample_agreement(values, draws), draws, "unbounded")
-    limits = {"bias": bias, "sd": sd, "loa_low": bias - 1.96 * sd, "loa_high": bias + 1.96 * sd}
-    return {
-        name: Figure.of(value, all_of(values), reason, spread.column(c), draws)
-        for c, (name, value) in enumerate(limits.items())
-    }
-
-
-def resample_agreement(values: Values, draws: Draws) -> Values:
-    """(B, 4) bias, SD, lower and upper limit of agreement of (N,) differences in each resample."""
-    bias, sd = resample_means(values, draws), resample_sds(values, draws)
-    return np.stack([bias, sd, bias - 1.96 * sd, bias + 1.96 * sd], axis=1)

@@ -1,10 +1,8 @@
-"""Scoring of landmarks: points, curves, presence and lengths, and one row per case and name."""
+"""Scoring of landmarks: points, curves and presence, and one row per case and name."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -12,19 +10,16 @@ import numpy as np
 from usbench.errors import ConfigError, DataError
 from usbench.metrics import landmark_figures
 from usbench.metrics.bootstrap import draw
-from usbench.metrics.case_figures import agreement_figures, best_f1_threshold
+from usbench.metrics.case_figures import best_f1_threshold
 from usbench.metrics.landmark_figures import (
     PX,
-    UNITS,
-    UNKNOWN_SIZE,
     DrawnCases,
     LandmarkCase,
     Path,
-    Scale,
     path_distances,
-    radial_error,
     sample_path,
 )
+from usbench.metrics.measures.measurements import Measurements
 from usbench.metrics.scores import (
     CustomFigure,
     EvaluationProtocol,
@@ -48,8 +43,7 @@ RADIAL = EvaluationProtocol(
     "weighted by length of arc, and Hausdorff distance; presence: seen against surely not "
     "in view, names pooled, F1 and false presence at the threshold with the best F1 on "
     "validation, presence_ece: score against presence in 15 bins; blurred, missing and malformed "
-    "truths count nowhere; lengths: predicted minus true where both ends are seen, one mean per "
-    "group, limits of agreement = bias ± 1.96 SD (n − 1)",
+    "truths count nowhere",
     "distances of every seen point and curve",
 )
 STATES = {SEEN: "seen", OFF: "off", BLURRED: "blurred"}
@@ -104,7 +98,7 @@ class LandmarkScorer:
         primary: str = "mre_px",
         thresholds_px: Sequence[float] = THRESHOLDS_PX,
         thresholds_mm: Sequence[float] = THRESHOLDS_MM,
-        lengths: Mapping[str, Sequence[str]] | None = None,
+        measures: Mapping[str, object] | None = None,
         presence_threshold: float = DEFAULT_THRESHOLD,
         extra: Mapping[str, CustomFigure] | None = None,
     ) -> None:
@@ -116,7 +110,7 @@ class LandmarkScorer:
             primary: name of the score that the leaderboard ranks by.
             thresholds_px: of the detection rates.
             thresholds_mm: of the detection rates.
-            lengths: name → the two points that it lies between.
+            measures: lengths and angles, scored by the protocol `measure` too.
             presence_threshold: a name counts as present from this score on.
             extra: further figures, as for `SegmentScorer`.
         """
@@ -136,12 +130,10 @@ class LandmarkScorer:
                 raise ConfigError(
                     f"metric.thresholds_{unit}: expected lengths above 0, got {list(values)}"
                 )
-        self.lengths = {name: _check_ends(name, ends) for name, ends in (lengths or {}).items()}
+        self.measurements = Measurements(measures, self.task, classes)
         self.presence_threshold = presence_threshold
         self.cases: list[LandmarkCase] = []
         self.curves: set[str] = set()  # names with a target of several knots
-        # (length, unit) → group → predicted minus true length of each image.
-        self.differences: dict[tuple[str, str], dict[str, list[float]]] = {}
 
     def update(
         self,
@@ -176,29 +168,14 @@ class LandmarkScorer:
             self.cases.append(
                 LandmarkCase(case, group, name, STATES[state], errors, hausdorff, diagonal, score)
             )
-        self._measure_lengths(group, target, prediction, scales)
         self.groups.append(group)
         self.extra.update(target, prediction)
-
-    def _measure_lengths(
-        self, group: str, target: Landmarks, prediction: Landmarks, scales: Mapping[str, Scale]
-    ) -> None:
-        """Add predicted minus true length between the pairs of points that are both seen."""
-        numbers = {self.classes[n]: n for n in np.flatnonzero(target.state == SEEN)}
-        for name, ends in self.lengths.items():
-            if not set(ends) <= numbers.keys():
-                continue
-            start, end = (numbers[point] for point in ends)
-            for unit, scale in scales.items():
-                true = radial_error(target.paths[start], target.paths[end], scale)
-                predicted = radial_error(prediction.paths[start], prediction.paths[end], scale)
-                by_group = self.differences.setdefault((name, unit), defaultdict(list))
-                by_group[group].append(predicted - true)
+        self.measurements.update(target, prediction, mm_per_px)
 
     def result(self) -> Scores:
         """The scores of all images so far."""
         cases = DrawnCases(self.cases, draw([case.group for case in self.cases]))
-        scores = {**self._figures(cases), **self._length_figures()}
+        scores = self._figures(cases)
         target_score = {  # of the target itself as the prediction: shares are 1, errors 0
             name: Figure(float(name.startswith(SHARES)), figure.n, groups=figure.groups)
             for name, figure in scores.items()
@@ -212,8 +189,10 @@ class LandmarkScorer:
         protocol = ProtocolScores(
             RADIAL.name, RADIAL.version, RADIAL.description, scores, per_class, target_score
         )
-        protocol = self.extra.add_to(protocol, draw(self.groups))
-        return Scores((protocol,), [case.to_row(case.name in self.curves) for case in self.cases])
+        draws = draw(self.groups)
+        protocol = self.extra.add_to(protocol, draws)
+        rows = [case.to_row(case.name in self.curves) for case in self.cases]
+        return self.measurements.add_to(Scores((protocol,), rows), draws)
 
     def _figures(self, cases: DrawnCases) -> Figures:
         """The figures of one name's cases, or of all."""
@@ -230,46 +209,30 @@ class LandmarkScorer:
             **landmark_figures.presence_figures(cases, self.presence_threshold),
         }
 
-    def _length_figures(self) -> Figures:
-        """Bias, SD and limits of agreement of each length, of one difference per group."""
-        figures: Figures = {}
-        for name in self.lengths:
-            for unit in UNITS:
-                reason = self._why_unmeasured(name)
-                groups = {} if reason else self.differences.get((name, unit), {})
-                means = [float(np.mean(differences)) for differences in groups.values()]
-                undefined = "one group only" if means else reason or UNKNOWN_SIZE
-                agreement = agreement_figures(means, list(groups), undefined)
-                figures |= {f"{name}_{kind}_{unit}": figure for kind, figure in agreement.items()}
-        return figures
-
-    def _why_unmeasured(self, name: str) -> str | None:
-        """Why a length has no figures in any unit; None where it has."""
-        for end in self.lengths[name]:
-            if end not in self.classes:
-                return f"the release has no {end}"
-            if end in self.curves:
-                return f"{end} is a curve"
-        return None if (name, "px") in self.differences else "its two ends are never both seen"
-
 
 def from_cases(
     rows: Sequence[Mapping[str, str]],
     classes: Sequence[str],
     thresholds_px: Sequence[float] = THRESHOLDS_PX,
     thresholds_mm: Sequence[float] = THRESHOLDS_MM,
+    measures: Mapping[str, object] | None = None,
 ) -> Scores:
-    """The scores from a case table alone, without lengths, which it doesn't hold.
+    """The scores from a case table alone.
 
     Args:
         rows: of the table, as text; "" for null.
         classes: names of the landmarks, in order.
         thresholds_px: of the detection rates.
         thresholds_mm: of the detection rates.
+        measures: lengths and angles that the table has columns of.
     """
-    scorer = LandmarkScorer(classes, thresholds_px=thresholds_px, thresholds_mm=thresholds_mm)
+    scorer = LandmarkScorer(
+        classes, thresholds_px=thresholds_px, thresholds_mm=thresholds_mm, measures=measures
+    )
     scorer.cases = [LandmarkCase.from_row(row) for row in rows]
+    scorer.groups = [case.group for case in scorer.cases[:: len(classes)]]
     scorer.curves = {row["class"] for row in rows if row["kind"] == "curve"}
+    scorer.measurements.read_rows(rows)
     return scorer.result()
 
 
@@ -281,16 +244,3 @@ def _require_place(path: Path, name: str) -> Path:
             "write the most likely one"
         )
     return path
-
-
-def _check_ends(name: str, ends: Sequence[str]) -> tuple[str, str]:
-    """The two points of a length; ConfigError where they or its name aren't usable.
-
-    The name becomes part of figures' names.
-    """
-    is_pair = not isinstance(ends, str) and len(ends) == 2 and ends[0] != ends[1]
-    if not is_pair or not re.fullmatch(r"[A-Za-z0-9_.:/-]+", name):
-        raise ConfigError(
-            f"metric.lengths: expected name: [point, another point], got {name}: {ends}"
-        )
-    return ends[0], ends[1]

@@ -14,6 +14,7 @@ from usbench.metrics import mask_overlap, mask_protocols, outline_figures
 from usbench.metrics.bootstrap import Draws, draw
 from usbench.metrics.chunks import count_threads
 from usbench.metrics.mask_overlap import Counts, count_pixels, stack_counts
+from usbench.metrics.measures.measurements import Measurements
 from usbench.metrics.ratios import mean_defined
 from usbench.metrics.scores import (
     CustomFigure,
@@ -70,6 +71,7 @@ class SegmentScorer:
         extra: Mapping[str, CustomFigure] | None = None,
         tolerance_px: float | None = None,
         tolerance_mm: float | None = None,
+        measures: Mapping[str, object] | None = None,
     ) -> None:
         """Set up an empty scorer.
 
@@ -81,6 +83,7 @@ class SegmentScorer:
                 `ExtraFigures`; the mean over images is reported.
             tolerance_px: of the surface Dice; None: 2 px.
             tolerance_mm: of the surface Dice; None: twice the larger side of an image's pixels.
+            measures: clinical measurements, scored by the protocol `measure` too.
         """
         for name, value in (("tolerance_px", tolerance_px), ("tolerance_mm", tolerance_mm)):
             if value is not None and not (isinstance(value, (int, float)) and 0 <= value < np.inf):
@@ -93,6 +96,7 @@ class SegmentScorer:
         self.classes = tuple(classes)
         self.primary = primary
         self.extra = ExtraFigures(extra, classes)
+        self.measurements = Measurements(measures, self.task, classes)
         self.groups: list[str] = []
         self.known: list[NDArray[np.bool_]] = []  # N × (C,)
         self.outlines: list[list[outline_figures.Case]] = []  # N × C
@@ -142,6 +146,7 @@ class SegmentScorer:
                     protocol.count(target.planes, prediction.planes)
                 )
         self.extra.update(target, prediction)
+        self.measurements.update(target, prediction, mm_per_px)
 
     def add_counts(
         self,
@@ -190,7 +195,8 @@ class SegmentScorer:
             scored.append(
                 mask_protocols.score_counts(protocol, stacked, self.classes, known, draws)
             )
-        return Scores((self._add_figures(scored[0], known, draws), *scored[1:]), self.cases)
+        scored[0] = self._add_figures(scored[0], known, draws)
+        return self.measurements.add_to(Scores(tuple(scored), self.cases), draws)
 
     def _add_figures(
         self, protocol: ProtocolScores, known: mask_protocols.Known, draws: Draws
@@ -224,7 +230,10 @@ class SegmentScorer:
 
 
 def from_cases(
-    rows: Sequence[Mapping[str, str]], classes: Sequence[str], protocols: Sequence[str]
+    rows: Sequence[Mapping[str, str]],
+    classes: Sequence[str],
+    protocols: Sequence[str],
+    measures: Mapping[str, object] | None = None,
 ) -> Scores:
     """The scores of native protocols from a case table alone, without masks.
 
@@ -232,11 +241,12 @@ def from_cases(
         rows: of the table, as text; "" for null.
         classes: in order; each case has a row for each.
         protocols: names of native protocols, the main one first.
+        measures: clinical measurements that the table has columns of.
 
     Raises:
         DataError: the table isn't of these classes.
     """
-    scorer = SegmentScorer(classes, protocols)
+    scorer = SegmentScorer(classes, protocols, measures=measures)
     for start in range(0, len(rows), len(classes)):
         part = rows[start : start + len(classes)]
         labels = [row.get("class") for row in part]
@@ -252,4 +262,5 @@ def from_cases(
             counts[c] = [int(row[name] or 0) for name in COUNT_COLUMNS]
             outlines.append({name: float(row[name]) for name in OUTLINE_COLUMNS if row.get(name)})
         scorer.add_counts(part[0]["case"], part[0]["group"], counts, known, outlines)
+    scorer.measurements.read_rows(rows)
     return scorer.result()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from usbench.datasets.config import ViewConfig
 from usbench.errors import ConfigError
 from usbench.metrics.scores import ProtocolScores, Scores
+from usbench.metrics.strata import Strata
 from usbench.results.result import Primary, Result
 from usbench.results.store import lower_is_better
 from usbench.types import Task
@@ -19,6 +20,7 @@ class ReportedScores:
 
     protocols: tuple[ProtocolScores, ...]
     primary: Primary
+    strata: tuple[Strata, ...] = ()
 
 
 def report_scores(scores: Scores, primary: str, description: str | None = None) -> ReportedScores:
@@ -49,7 +51,12 @@ def report_scores(scores: Scores, primary: str, description: str | None = None) 
 def build_result(facts: Result, scores: ReportedScores) -> Result:
     """Build a finished result from one without scores."""
     return replace(
-        facts, status="done", reason=None, primary=scores.primary, protocols=scores.protocols
+        facts,
+        status="done",
+        reason=None,
+        primary=scores.primary,
+        protocols=scores.protocols,
+        strata=scores.strata,
     )
 
 

@@ -64,12 +64,19 @@ SCORE_TITLES: Mapping[str, str] = {  # for people; what isn't here is shown by i
     "tad_nme": "TAD error (NME)",
     "apad_nme": "APAD error (NME)",
     "fl_nme": "FL error (NME)",
+    "within_tolerance": "within tolerance",
+    "icc": "ICC",
     "ctr": "CTR accuracy",
     "lvid_sd_mm": "SD of LVID, mm",
 }
 FAMILIES = (  # (pattern of a score's name, its title)
     (re.compile(r"sdr_(px|mm)_(.+)"), r"within \2 \1"),
     (re.compile(r"sens_fppi_(.+)"), r"sensitivity at \1 false boxes"),
+    (re.compile(r"mae_pct"), "absolute error, %"),  # of measurements
+    (re.compile(r"bias_pct"), "bias, %"),
+    (re.compile(r"mae_(mm2?|px2?|deg)"), r"absolute error, \1"),
+    (re.compile(r"(bias|sd)_(mm2?|px2?|deg)"), r"\1, \2"),
+    (re.compile(r"loa_(low|high)_(mm2?|px2?|deg)"), r"\1 limit of agreement, \2"),
 )
 SHARES = ("_diag", "_nme")  # endings of distances as a fraction of another
 VARIANTS = {"no-leak": " without leaking images", "penalty": " with penalty"}

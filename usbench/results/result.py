@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from usbench.io.files import JsonObject
 from usbench.metrics.scores import Figure, Figures, ProtocolScores
+from usbench.metrics.strata import Strata
 from usbench.types import Task
 
 SCHEMA = 2
@@ -152,6 +153,7 @@ class Result:
     reason: str | None = None  # why it isn't done
     primary: Primary | None = None
     protocols: tuple[ProtocolScores, ...] = ()
+    strata: tuple[Strata, ...] = ()  # the primary score by what the release says of the images
     validation: Validation | None = None
     predictions: PredictionsFile | None = None
     cases: str | None = None  # file name of the case table beside the result
@@ -193,8 +195,10 @@ class Result:
         """The result as JSON's data."""
         content: JsonObject = {"schema": SCHEMA}
         for name, value in vars(self).items():
-            if name not in ("protocols", "extra") and (value is not None or name not in OPTIONAL):
+            if name not in MADE and (value is not None or name not in OPTIONAL):
                 content[name] = to_json(value)
+        if self.strata:
+            content["strata"] = list(map(strata_to_json, self.strata))
         return {**content, **protocols_to_json(self.protocols), **self.extra}
 
     @classmethod
@@ -208,11 +212,13 @@ class Result:
             "data": data,
             "seconds": seconds or None,
             "protocols": protocols_from_json(content),
+            "strata": tuple(map(strata_from_json, content.get("strata") or ())),
             "extra": {name: value for name, value in content.items() if name not in KEYS},
         }
         return from_json(cls, {**content, **made})
 
 
+MADE = ("protocols", "strata", "extra")  # fields whose JSON isn't that of their dataclasses
 OPTIONAL = {  # left out of the JSON where they are None
     *("series", "fold_series", "tuned", "validation", "predictions", "cost", "scored_by"),
     *("device", "precision", "threads", "seconds", "parameters"),
@@ -299,6 +305,17 @@ def figures_from_json(content: JsonObject) -> Figures:
         )
         for name, figure in content.items()
     }
+
+
+def strata_to_json(strata: Strata) -> JsonObject:
+    """One variable's strata."""
+    return {**vars(strata), "levels": figures_to_json(dict(strata.levels))}
+
+
+def strata_from_json(content: JsonObject) -> Strata:
+    """One variable's strata; keys that this version doesn't know are left out."""
+    known = {item.name: content[item.name] for item in fields(Strata) if item.name in content}
+    return Strata(**{**known, "levels": figures_from_json(content["levels"])})
 
 
 def tables_to_json(scores: ProtocolScores) -> JsonObject:

@@ -35,12 +35,13 @@ Case = Mapping[str, Cell]  # one row of a case table: column → value
 CASES = ".cases.csv.gz"
 PREDICTIONS = ".predictions.json.gz"
 PHANTOM = "phantom"  # the folder of results on phantoms
-DISTANCES = ("_px", "_mm", "_diag", "_nme")  # endings of scores that are distances
+# Endings of scores that are distances, or errors of measurements.
+DISTANCES = ("_px", "_mm", "_diag", "_nme", "_px2", "_mm2", "_deg", "_pct")
 REMEDY = "restore it from version control, or remove it and run again"
 
 
 def lower_is_better(score: str) -> bool:
-    """Whether a score is a distance; a surface Dice within so many mm (nsd_mm) isn't one."""
+    """Whether a score is a distance or error; a surface Dice within so many mm (nsd_mm) isn't."""
     return score.partition(":")[0].endswith(DISTANCES) and not score.startswith("nsd")
 
 

@@ -143,8 +143,14 @@ def describe_recipe(config: RunConfig) -> str:
             parts.append(f"{before}{format_setting(recipe[key])}{after}")
     for key, value in recipe.items():
         if names_class(value):
-            parts.append(f"{key} {value['_target_']}")
+            parts.append(f"{key} {describe_class(value)}")
     return f"{config.recipe}: {', '.join(parts)}" if parts else str(config.recipe)
+
+
+def describe_class(node: Mapping[str, object]) -> str:
+    """A class of the user's with its arguments: lab.losses.Tversky(beta .7)."""
+    arguments = [f"{key} {format_setting(value)}" for key, value in node.items() if key[0] != "_"]
+    return str(node["_target_"]) + (f"({', '.join(arguments)})" if arguments else "")
 
 
 def format_setting(value: object) -> str:

@@ -7,7 +7,6 @@ import os
 import shutil
 import threading
 import traceback
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -29,8 +28,6 @@ USAGE = "usage: python -m usbench.runner CONFIG.yaml [--overwrite] (runs/<run id
 
 def do_command(arguments: Sequence[str]) -> int:
     """The command; its exit code."""
-    # timm < 1.0.23, which nnunetv2 requires, warns with a current torch
-    warnings.filterwarnings("ignore", r"`torch\.jit", FutureWarning)
     paths = [argument for argument in arguments if argument != "--overwrite"]
     if len(paths) != 1:
         warn(USAGE)

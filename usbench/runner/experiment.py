@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -171,6 +172,8 @@ def build_model(config: RunConfig, journal: Journal) -> tuple[Model, Run]:
     """
     import torch
 
+    # timm < 1.0.23, which nnunetv2 requires, warns with a current torch
+    warnings.filterwarnings("ignore", r"`torch\.jit", FutureWarning)
     if config.device != "cpu" and not torch.cuda.is_available():
         raise RunError(
             f"device={config.device}: this torch ({torch.__version__}) can't use it; set device=cpu"

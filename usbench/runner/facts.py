@@ -19,6 +19,7 @@ from usbench.results.build import (
 )
 from usbench.results.predictions import prediction_files
 from usbench.results.result import Data, Leakage, Origin, PredictionsFile, Result, Validation
+from usbench.results.strata import strata_of
 from usbench.runner import machine
 from usbench.runner.config import RunConfig, Transfer
 from usbench.runner.resolve import SELECTION
@@ -126,7 +127,7 @@ def done_result(
     facts = result_facts(config, counts)
     facts = replace(facts, data=replace(facts.data, notes=notes_on_data(config, dataset)))
     return replace(
-        build_result(facts, reported_scores(config, scores)),
+        build_result(facts, reported_scores(config, scores, dataset)),
         validation=Validation(SELECTION[config.task][0], selection_score),
         predictions=PredictionsFile(
             file.relative_to(config.runs).as_posix(), file_sha256(file), counts["test"]
@@ -150,13 +151,20 @@ def image_counts(dataset: Dataset) -> dict[str, int]:
     return {split: len(records) for split, records in dataset.records.items()}
 
 
-def reported_scores(config: RunConfig, scores: Scores) -> ReportedScores:
+def reported_scores(config: RunConfig, scores: Scores, dataset: Dataset) -> ReportedScores:
     """Scores on the test split as the run's result holds them."""
-    return report_scores(
+    primary = str(config.metric["primary"])
+    description = run_protocol_description(config, scores.protocol.description)
+    strata = strata_of(
         scores,
-        str(config.metric["primary"]),
-        run_protocol_description(config, scores.protocol.description),
+        primary,
+        config.task,
+        dataset.classes,
+        config.metric,
+        config.dataset.strata,
+        dataset.records["test"],
     )
+    return replace(report_scores(scores, primary, description), strata=strata)
 
 
 def run_protocol_description(config: RunConfig, description: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from usbench.datasets.config import check_bibtex
 from usbench.errors import ConfigError
 from usbench.io.config import Composed
 
@@ -34,7 +35,8 @@ def complete_groups(composed: Composed) -> Composed:
     """The configuration with the defaults of its model, whose parts and the metric's are checked.
 
     Raises:
-        ConfigError: some are missing, null or of another kind; the message names all of them.
+        ConfigError: some are missing, null or of another kind; the message names all of them. Or
+            the model's `bibtex` isn't BibTeX.
     """
     stated = {key: value for key, value in composed["model"].items() if value is not None}
     composed = {**composed, "model": {**DEFAULTS, **stated}}
@@ -42,6 +44,7 @@ def complete_groups(composed: Composed) -> Composed:
         faults = find_faults(composed.get(group) or {}, PARTS[group], group)
         if faults:
             raise ConfigError(f"{'; '.join(faults)} (conf/README.md shows a whole YAML)")
+    check_bibtex(composed["model"].get("bibtex"), f"model={composed['model']['name']}")
     recipes = composed["model"]["recipes"]
     faults = find_faults(recipes, dict.fromkeys(recipes, dict), "model.recipes")
     if faults:

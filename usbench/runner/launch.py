@@ -68,7 +68,7 @@ def launch_run(
         return code
     if code < 0:
         name = signal.Signals(-code).name
-        reason = f"was killed by {name}; the same command resumes at its last checkpoint"
+        reason = f"was killed by {name}; done again, it resumes at its last checkpoint"
         return record_lost_process(config, child.pid, reason, failed=name not in ENDING_SIGNALS)
     if run_status(config.address).state in ("missing", "stale"):
         reason = f"ended with exit code {code} and left no result"

@@ -34,6 +34,7 @@ MODEL_KEYS = (
     "bf16",
     "extra",
     "recipe_keys",
+    "bibtex",
     "build",
     "recipes",
 )

@@ -10,6 +10,7 @@ from usbench.io.numbers import format_count
 from usbench.io.progress import format_seconds
 from usbench.metrics.pairs import PROTOCOLS
 from usbench.results.format import format_value
+from usbench.results.measure_table import show_measures
 from usbench.results.result import Result
 from usbench.results.score_table import show_score_table
 
@@ -37,6 +38,7 @@ def report_result(
         leaking=result.data.leakage.n if result.data.leakage else 0,
         custom=result.custom_scores,
     )
+    show_measures(result.protocols)
     say("")
     rows = [
         ("intervals", describe_intervals(result)),

@@ -98,10 +98,31 @@ def resolve_config(
         tuned=tuned,
     )
     if not released:
-        config = replace(config, root=source.ensure_phantom(config.dataset, task, config.runs))
+        config = replace(config, root=draw_phantom(config, root, str(composed["source"])))
     config = identify_run(config, config.open_dataset(), drawn=not released)
     check_metric(config)
     return config
+
+
+def draw_phantom(config: RunConfig, root: Path, asked: str) -> Path:
+    """The folder of the phantom that stands in for a release.
+
+    Args:
+        root: where the release would lie.
+        asked: the command's source=.
+
+    Raises:
+        ConfigError: there is none, such as one of these classes.
+    """
+    try:
+        return source.ensure_phantom(config.dataset, config.task, config.runs)
+    except ConfigError as error:
+        if asked == "phantom":
+            raise
+        raise ConfigError(
+            f"{root}: no images of {config.dataset.name} found here; name their folder by "
+            f"dataset.root=DIR. A phantom can't stand in for them: {error}"
+        ) from error
 
 
 # ---- the choices of a command
@@ -195,7 +216,7 @@ def resolve_precision(composed: Composed, device: str) -> machine.Precision:
 
 
 def metric_node(metric: Composed, view: ViewConfig) -> Composed:
-    """The metric with what the view adds: its papers' protocols, named lengths, tolerances.
+    """The metric with what the view adds: its papers' protocols, measurements, tolerances.
 
     A tolerance of a surface Dice that the user has chosen wins over the view's.
     """
@@ -203,8 +224,8 @@ def metric_node(metric: Composed, view: ViewConfig) -> Composed:
     check_arguments(node, "metric")
     protocols = list(metric["protocols"])
     protocols += [protocol for protocol in view.protocols if protocol not in protocols]
-    if view.lengths:
-        node["lengths"] = {**view.lengths, **(metric.get("lengths") or {})}
+    if view.measures:
+        node["measures"] = {**view.measures, **(metric.get("measures") or {})}
     for unit, value in (view.tolerance or {}).items():
         if node.get(f"tolerance_{unit}") is None:
             node[f"tolerance_{unit}"] = value
@@ -252,13 +273,14 @@ def resolve_model(
 def choose_recipe(composed: Composed, dataset: DatasetConfig, real: bool) -> str:
     """The recipe's name. Raises UnsuitableError where the model has no such recipe."""
     model, name = composed["model"], composed["recipe"]
+    recipes, asked = model["recipes"], f"recipe={name}"
     if name == "auto":
         name = dataset.recipes.get(model["name"], "standard") if real else "quick"
-    if name not in model["recipes"]:
-        raise UnsuitableError(
-            f"recipe={name}",
-            f"expected one of {', '.join(model['recipes'])} for {model['name']}",
-        )
+        asked = f"recipe=auto, here {name}"
+        if len(recipes) == 1:
+            (name,) = recipes
+    if name not in recipes:
+        raise UnsuitableError(asked, f"expected one of {', '.join(recipes)} for {model['name']}")
     return str(name)
 
 

@@ -7,7 +7,7 @@ decided here and nowhere else.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ class RunStatus:
     seconds: float | None = None  # of all its stages
     lost: int = 0  # how often its work was done in vain
     score: str = ""  # the name of the primary score
+    metric: Mapping[str, object] | None = None  # by which a finished run was scored
 
     @property
     def is_done(self) -> bool:
@@ -76,6 +77,26 @@ def finished_result(address: RunAddress) -> Result | None:
     return result if result and result.is_done else None
 
 
+def asks_for_more(asked: Mapping[str, object], scored_by: Mapping[str, object]) -> bool:
+    """Whether a metric gives figures that a run lacks which was scored by another.
+
+    Args:
+        asked: a `_target_` node; figures that only the other one has don't count.
+        scored_by: likewise.
+    """
+    before, now = dict(scored_by), dict(asked)
+    extra_before = _mapping(before.pop("extra", None))
+    extra_now = _mapping(now.pop("extra", None))
+    if any(extra_before.get(name) != node for name, node in extra_now.items()):
+        return True
+    names = before.keys() | now.keys()
+    return any(before.get(name) != now.get(name) for name in names)
+
+
+def _mapping(node: object) -> Mapping[str, object]:
+    return node if isinstance(node, Mapping) else {}
+
+
 def run_statuses(addresses: Iterable[RunAddress]) -> Iterator[RunStatus]:
     """The status of each run; a file system's clock is asked once."""
     now: dict[Path, float] = {}
@@ -103,7 +124,8 @@ def run_status(address: RunAddress, now: float | None = None) -> RunStatus:
     if result and result.is_done:
         assert result.primary, "a finished result has a primary score"
         value, seconds = result.primary.value, sum((result.seconds or {}).values())
-        return RunStatus("done", "", value, seconds, lost, result.primary.name)
+        metric = result.config["metric"]
+        return RunStatus("done", "", value, seconds, lost, result.primary.name, metric)
     holder = read_holder(lock_path(folder), now)
     if holder:
         reason = (

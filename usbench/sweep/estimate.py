@@ -8,7 +8,7 @@ from pathlib import Path
 from usbench.io.console import say, table
 from usbench.io.progress import format_seconds
 from usbench.runner.expected_time import expected_time
-from usbench.sweep.jobs import Job
+from usbench.sweep.jobs import Job, to_score_again
 
 
 def show_plan(
@@ -27,6 +27,8 @@ def show_plan(
         for name, config, status in job.statuses():
             if status.is_done:
                 note = f"in {format_seconds(status.seconds)}"
+                if to_score_again(config, status):
+                    note += ", to be scored by another metric"
             elif config is None or job.name not in to_do:
                 note = status.reason
             else:

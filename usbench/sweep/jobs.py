@@ -19,11 +19,12 @@ from usbench.errors import ConfigError, DataError, UnsuitableError, UsbenchError
 from usbench.io.config import Composed
 from usbench.io.console import say, table
 from usbench.io.files import JsonObject, write_atomically
+from usbench.io.numbers import format_count
 from usbench.runner.config import RunAddress, RunConfig
 from usbench.runner.plan import Plan
 from usbench.runner.publish import remove_leftovers
 from usbench.runner.resources import Resources
-from usbench.runner.status import RunStatus, State, run_statuses
+from usbench.runner.status import RunStatus, State, asks_for_more, run_statuses
 from usbench.runner.tracking.sweeps import SweepRun
 from usbench.sweep.studies import plan_tuned_run
 
@@ -61,7 +62,17 @@ class Job:
     def is_waiting(self, retry_failed: bool) -> bool:
         """Whether a run of it is to be done."""
         states = TO_DO | TO_RETRY if retry_failed else TO_DO
-        return any(status.state in states for _, _, status in self.statuses())
+        return any(
+            status.state in states or to_score_again(config, status)
+            for _, config, status in self.statuses()
+        )
+
+
+def to_score_again(config: RunConfig | None, status: RunStatus) -> bool:
+    """Whether a run has finished, but its metric lacks figures that are asked for now."""
+    if config is None or status.metric is None:
+        return False
+    return asks_for_more(config.metric, status.metric)
 
 
 def plan_job(
@@ -254,7 +265,10 @@ class Sweep:
         if rows:
             table("not done", ["run", "state", "why"], rows)
         counts = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
-        say(f"{states.total()} runs: {counts}" + (f"; work done twice: {lost}" if lost else ""))
+        say(
+            f"{format_count(states.total(), 'run')}: {counts}"
+            + (f"; work done twice: {lost}" if lost else "")
+        )
         unfinished = states.keys() & UNFINISHED
         if to_do := sorted(unfinished & TO_DO):
             say(f"the same command again does what is {' or '.join(to_do)}")

@@ -99,6 +99,14 @@ KINDS = [
 # ---- what is read
 
 
+def test_a_missing_folder_is_named_with_those_beside_it(tmp_path: Path) -> None:
+    for name in ("benign", "malignant"):
+        (tmp_path / name).mkdir()
+    beside = f"no such folder; {tmp_path.name} has benign, malignant; dataset.labels names"
+    with pytest.raises(DataError, match=beside):
+        folder("masks", "segment").index(tmp_path)
+
+
 @pytest.mark.parametrize(("kind", "suffix"), [("masks", "png"), ("yolo", "txt")])
 def test_labels_of_other_names_are_paired_by_a_pattern(
     tmp_path: Path, kind: str, suffix: str
@@ -459,7 +467,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "no folder": (
         "masks",
         lambda root: (root / "images").rename(root / "x"),
-        r"images: expected a folder of \.png or \.jpg.*got no such folder; dataset\.images names",
+        r"images: expected a folder of \.png or \.jpg.*got no such folder; .* has labels, x; dataset\.images names",
     ),
     "no text": (
         "yolo",

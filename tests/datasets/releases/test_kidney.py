@@ -293,7 +293,7 @@ def test_views_are_shared_out_alike(drawn):
 
 
 def test_the_phantom_s_annotators_draw_otherwise(drawn):
-    for _, _, first, second in Kidney(ANATOMY).agreements(drawn):
+    for _, first, second in Kidney(ANATOMY).agreements(drawn):
         assert first.planes.shape == second.planes.shape and (first.planes != second.planes).any()
         assert (first.planes & second.planes).sum() > 0.8 * first.planes[:1].sum()
 

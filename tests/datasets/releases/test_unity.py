@@ -522,7 +522,7 @@ def test_the_yaml_says_what_a_user_must_know() -> None:
     assert (
         view["classes"] is None and NODE["redistribute"] == "none" and "disputed" in NODE["licence"]
     )
-    assert {name for pair in view["lengths"].values() for name in pair} == {
+    assert {name for part in view["measures"].values() for name in part["of"]} == {
         "lv-ivs-top", "lv-ivs-bottom", "lv-pw-top", "lv-pw-bottom"
     }  # fmt: skip
     (entry,) = [

@@ -292,10 +292,13 @@ def describe_no_images(folder: Path, wanted: str = ANY_KIND) -> str:
     text = f"{folder}: no {wanted} directly in it"
     if not names:
         return f"{text}; correct dataset.images"
-    shown = ", ".join(names[:MOST_NAMES]) + (" …" if len(names) > MOST_NAMES else "")
     inside = (path for name in names for path in sorted((folder / name).iterdir()))
     suffix = next((path.suffix for path in inside if path.suffix.lower() in PICTURES), ".png")
-    return f"{text}; subfolders {shown} aren't searched: use images='…/{{kind}}/{{id}}{suffix}'"
+    return f"{text}; subfolders {_first_names(names)} aren't searched: use images='…/{{kind}}/{{id}}{suffix}'"
+
+
+def _first_names(names: Sequence[str]) -> str:
+    return ", ".join(names[:MOST_NAMES]) + (" …" if len(names) > MOST_NAMES else "")
 
 
 def _list_labels(folder: Path, *suffixes: str) -> dict[str, Path]:
@@ -308,7 +311,14 @@ def _list_files(folder: Path, key: str, *suffixes: str) -> dict[str, Path]:
     except DataError as error:
         if folder.is_dir():
             raise
-        raise DataError(f"{error}; {key} names the folder") from error
+        parent = folder.parent
+        names = (
+            sorted(path.name for path in parent.iterdir() if path.is_dir())
+            if parent.is_dir()
+            else []
+        )
+        beside = f"; {parent.name} has {_first_names(names)}" if names else ""
+        raise DataError(f"{error}{beside}; {key} names the folder, or is a pattern") from error
 
 
 def _pair_stems(

@@ -110,7 +110,7 @@ class Kidney(Layout):
                 "both files again"
             )
         pictures = self._list_images(root, first.keys())
-        spacings = pixel_sizes.read_transducers(root / TABLE) if (root / TABLE).is_file() else {}
+        spacings = read_spacings(root)
         records: list[Record] = []
         for annotator in self.annotators:
             entries = self._entries(root, annotator)
@@ -142,14 +142,14 @@ class Kidney(Layout):
             raise DataError(f"{path}: expected a row of {name}, found none; fetch the file again")
         return self._masks(fill_planes(entry, self.classes, size, f"{path}: {name}"))
 
-    def agreements(self, root: Path) -> Iterator[tuple[str, str, Masks, Masks]]:
-        """(id, group, annotator 1's masks, annotator 2's) of every image but the copies, from the
-        CSVs alone.
+    def agreements(self, root: Path) -> Iterator[tuple[Record, Masks, Masks]]:
+        """(annotator 1's record, 1's masks, 2's) of every image but the copies, without an image.
 
         Without the image its size isn't known: both are filled on the common extent of their
         polygons, which changes no overlap.
         """
         first, second = (self._entries(root, annotator) for annotator in ANNOTATORS)
+        spacings = read_spacings(root)
         for name in sorted(first):
             match = GROUP.match(name)
             if name not in second or match is None:
@@ -162,7 +162,7 @@ class Kidney(Layout):
                 self._masks(fill_planes(entries[name], self.classes, size, name))
                 for entries in (first, second)
             )
-            yield name.removesuffix(".png"), match.group(1), planes, others
+            yield self._record(1, name, first[name], first[name], spacings), planes, others
 
     def oddities(self) -> dict[str, int]:
         """What of the files is taken otherwise than written, left out or lacking → how many."""
@@ -290,6 +290,11 @@ class Kidney(Layout):
                         f"{path}: expected a released mask, found none; take target: polygons or "
                         "fetch it"
                     )
+
+
+def read_spacings(root: Path) -> Mapping[str, pixel_sizes.Spacing | None]:
+    """Scan → its pixel size, from the release's table; {} where that isn't there."""
+    return pixel_sizes.read_transducers(root / TABLE) if (root / TABLE).is_file() else {}
 
 
 def labels_file(annotator: int) -> str:

@@ -22,10 +22,11 @@ from usbench.io.console import track
 from usbench.io.files import JsonObject, hash_if_there
 from usbench.leaderboard.cache import Cache, hash_code, key
 from usbench.leaderboard.columns import NO_LEAKAGE
-from usbench.leaderboard.page import result_cases
+from usbench.leaderboard.page import result_cases, result_measures
 from usbench.leaderboard.page.commands import RunCommand, reproduce_command, result_command
 from usbench.leaderboard.page.document import ASSETS, render
 from usbench.leaderboard.page.result_settings import setting_tables
+from usbench.leaderboard.page.result_strata import describe_test
 from usbench.leaderboard.page.standing import Standing
 from usbench.metrics.scores import Figures
 from usbench.results import store
@@ -43,6 +44,7 @@ from usbench.results.gallery.file import (
     may_show_images,
     why_no_gallery,
 )
+from usbench.results.measure_table import HEADER
 from usbench.results.result import Result
 
 SHARED = ("page.css", "page.js", "overlay.css", "result.css")
@@ -164,6 +166,9 @@ def render_result(
         reproduce=reproduce,
         command_notes=command.notes() if command else [],
         settings=setting_tables(result),
+        measures=result_measures.measure_cards(result, case_table),
+        measure_header=HEADER,
+        describe_test=describe_test,
         **case_parts(result, case_table, gallery),
     ).encode()
 
