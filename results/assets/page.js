@@ -51,7 +51,8 @@ const usbench = {
     label();
   }
 
-  async function copied(text) {
+  // Copy a text; whether that worked.
+  usbench.copy = async function copied(text) {
     try {
       await navigator.clipboard.writeText(text);
       return true;
@@ -64,12 +65,12 @@ const usbench = {
       area.remove();
       return done;
     }
-  }
+  };
 
   document.addEventListener("click", async (event) => {
     const button = event.target.closest(".copy > button");
     if (!button) return;
-    const done = await copied(button.parentElement.querySelector("code, span").textContent);
+    const done = await usbench.copy(button.parentElement.querySelector("code, span").textContent);
     button.focus();
     button.textContent = done ? "Copied" : "Select and copy";
     usbench.say(done ? "Copied" : "Could not copy: select the text and copy it");
