@@ -223,7 +223,7 @@ def test_the_leaderboard_has_ranks_from_the_same_comparison(two, tmp_path):
     assert (
         "| 1–2 of 3 | near" in text
         and "| 3 of 3 | far" in text
-        and "p < .05 begins near a difference of .000 map50_95" in text
+        and "p < .05 begins near a difference of .000 mAP50-95" in text
     )
 
 
