@@ -550,6 +550,8 @@ def test_the_order_of_results_changes_no_byte(shuffle: random.Random):
         (3.456, "hd95_px", "", "3.46"),
         (0.5, "mre_mm", "", "0.50"),
         (0.756, "sdr_px_4", "", ".756"),
+        (31.0, "undefined_px", "", "31"),
+        (1.5, "undefined_mm", "", "1.5"),
     ],
 )
 def test_figures_for_people(value, score, sign, text):

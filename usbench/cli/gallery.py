@@ -19,6 +19,7 @@ from usbench.evaluate.stored_run import StoredRun, open_stored_run
 from usbench.io.console import say, track, warn
 from usbench.io.files import JsonObject, write_atomically
 from usbench.results import store
+from usbench.results.gallery.cases import describe_quality
 from usbench.results.gallery.file import load_gallery, why_no_gallery
 from usbench.results.gallery.make import write_gallery
 from usbench.results.kept_predictions import pack_predictions, why_not_kept
@@ -79,7 +80,11 @@ def draw_gallery(path: Path, result: Result, run: StoredRun) -> JsonObject:
     for case in gallery["cases"]:
         cases[case["place"]] = {"case": case["case"], "quality": case["quality"]}
     size, common = written.stat().st_size, [case["case"] for case in gallery["common"]]
-    say(f"{written}: {size / 1000:.0f} kB; {cases}")
+    shown = [
+        f"{case['place']} {case['case']} ({describe_quality(case['quality'], result.task)})"
+        for case in gallery["cases"]
+    ]
+    say(f"{written}: {size / 1000:.0f} kB; {', '.join(shown) or 'no image to show'}")
     return {"bytes": size, "curves": list(gallery["curves"]), "cases": cases, "common": common}
 
 

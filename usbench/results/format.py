@@ -31,6 +31,8 @@ SCORE_TITLES: Mapping[str, str] = {  # for people; what isn't here is shown by i
     "hd95_mm": "HD95, mm",
     "assd_px": "ASSD, px",
     "assd_mm": "ASSD, mm",
+    "undefined_px": "masks without a distance, px",
+    "undefined_mm": "masks without a distance, mm",
     "failure_rate": "failure rate",
     "ece": "calibration error",
     "auroc_image": "AUROC per image",
@@ -78,6 +80,7 @@ FAMILIES = (  # (pattern of a score's name, its title)
     (re.compile(r"(bias|sd)_(mm2?|px2?|deg)"), r"\1, \2"),
     (re.compile(r"loa_(low|high)_(mm2?|px2?|deg)"), r"\1 limit of agreement, \2"),
 )
+COUNTS = ("undefined_px", "undefined_mm")
 SHARES = ("_diag", "_nme")  # endings of distances as a fraction of another
 VARIANTS = {"no-leak": " without leaking images", "penalty": " with penalty"}
 DIRECTIONS = {True: " ↑", False: " ↓", None: ""}  # is higher better?
@@ -100,7 +103,9 @@ class ValueWithInterval(Protocol):
 
 
 def format_value(value: float | None, score: str, sign: str = "") -> str:
-    """Three decimals without a leading zero, such as .873; a distance in px or mm has two decimals.
+    """Three decimals without a leading zero, such as .873.
+
+    A distance in px or mm has two decimals, a count none.
 
     Args:
         value: None is shown as –.
@@ -109,6 +114,8 @@ def format_value(value: float | None, score: str, sign: str = "") -> str:
     """
     if value is None:
         return UNDEFINED
+    if score in COUNTS:
+        return f"{round(value, 1):{sign}g}".replace("-", "−")
     if lower_is_better(score) and not score.endswith(SHARES):
         return f"{round(value, 2) + 0.0:{sign}.2f}".replace("-", "−")
     return format_decimals(value, sign=sign)
