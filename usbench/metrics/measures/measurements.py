@@ -54,6 +54,11 @@ class Pair:
     in_mm: bool
 
 
+def round_as_stored(value: float) -> float:
+    """A value with a case table's nine digits, so that the table gives the same figures again."""
+    return float(f"{value:.9g}")
+
+
 class Measurements:
     """Collects measurements image by image, then compares predictions with targets."""
 
@@ -93,7 +98,11 @@ class Measurements:
                 if is_known(target, numbers):
                     true, predicted = (side.measure(measure, numbers, spacing) for side in regions)
                     if true is not None:
-                        pair = Pair(true, predicted, mm_per_px is not None)
+                        pair = Pair(
+                            round_as_stored(true),
+                            None if predicted is None else round_as_stored(predicted),
+                            mm_per_px is not None,
+                        )
             self.pairs[measure.name].append(pair)
 
     # ---- the case table
