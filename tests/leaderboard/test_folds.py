@@ -272,6 +272,34 @@ def test_seeds_of_a_set_are_values_and_one_that_lacks_folds_is_said(build):
     assert len(row.run_ids) == 6 and [len(part) for part in row.parts] == [3, 3]
 
 
+def of_release(content):
+    """A result whose release has folds and no other split."""
+    config = {**content["config"]}
+    config["dataset"] = {**config["dataset"], "split": {"folds": 3, "released_folds": True}}
+    return {**content, "config": config}
+
+
+def test_recipes_with_one_fold_of_the_release_stand_beside_the_others_on_that_fold(build):
+    """Dice of the first fold is 1 for unet, 10 / 15 for worse."""
+    worse = make_result(0, model="worse", fold_series="e0" * 6)
+    entries = [*folds(0, 1, 2), *folds(0, seed=1), (worse, [case("1", "p1", 5, 5, 0)])]
+    all_rows = build(*((of_release(content), table) for content, table in entries))
+    reported = [row for row in all_rows if row.protocol == "usbench"]
+    assert {(row.name, row.fold, row.folds, row.seeds) for row in reported} == {
+        ("unet · 3 folds", None, (3, 3), (0,)),
+        ("unet · fold 0", 0, None, (0, 1)),
+        ("worse · fold 0", 0, None, (0,)),
+    }
+    by_name = {row.name: row for row in reported}
+    assert by_name["unet · 3 folds"].seeds_begun == by_name["unet · fold 0"].seeds_begun == 2
+    assert by_name["unet · 3 folds"].value == pytest.approx(0.54)
+
+
+def test_one_fold_of_ours_where_the_release_has_a_split_is_an_incomplete_set(build):
+    (row,) = [row for row in build(*folds(0)) if row.protocol == "usbench"]
+    assert row.name == "unet · 1 of 3 folds" and not row.has_all_folds
+
+
 def test_a_failed_fold_counts_towards_the_seeds(build):
     failed = make_result(
         1,

@@ -19,7 +19,9 @@ SEEDS = (
 FOLDS = (
     "The folds of a recipe are one row: for each seed the cases of all folds are scored together, "
     "each tested once (a mAP is of the matches of all cases), and whole groups are resampled. "
-    "`3 of 5 folds` lacks some; it stands below the complete ones and has no rank. Where case "
+    "`3 of 5 folds` lacks some; it stands below the complete ones and has no rank. Where a "
+    "release has folds and no other split, recipes that were trained on one fold alone are "
+    "compared on that fold (`fold 0`), also with those that have all. Where case "
     "tables don't suffice for a protocol, the mean over folds is shown without an interval, and "
     "the note says so."
 )

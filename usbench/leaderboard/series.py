@@ -2,7 +2,8 @@
 
 Results that share `fold_series` differ in fold and seed alone. The cases of a seed's folds are
 scored together, because each case is tested once. Where case tables don't suffice for a protocol,
-its scores are means over the folds, and the row says so.
+its scores are means over the folds, and the row says so. Where a release has folds and no other
+split, some recipes are trained on one fold alone; on that fold all recipes have a row of their own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from operator import attrgetter
 from typing import TypeVar
 
@@ -19,9 +21,11 @@ from usbench.leaderboard.rows import mean_if_all
 from usbench.leaderboard.settings import names_class, node_at, read_settings, recipe_values
 from usbench.metrics.scores import Figure, Figures, ProtocolScores, figure_values
 from usbench.results.result import Result
+from usbench.types import Task
 
 # Folds of one seed → the scores of all their cases, for the protocols that case tables suffice for.
 Pool = Callable[[Sequence[Result]], Sequence[ProtocolScores]]
+DataFold = tuple[str, Task, int | None]  # dataset, task, fold
 Value = TypeVar("Value")
 MOST_DIFFERENCES = 3  # that a name lists
 # The values that tell recipes apart best where they differ in more, by their last word.
@@ -49,7 +53,8 @@ def pool_nothing(folds: Sequence[Result]) -> Sequence[ProtocolScores]:
 def join_folds(results: Iterable[Result], pool: Pool = pool_nothing) -> list[SeedResult]:
     """Finished results, with the folds of each seed joined to one.
 
-    Of the seeds of a set only those with the most folds stay.
+    Of the seeds of a set only those with the most folds stay. A fold of the release that is some
+    set's only one isn't joined: there each seed is a result of that fold, in all sets.
 
     Raises:
         DataError: a fold is there twice.
@@ -61,10 +66,31 @@ def join_folds(results: Iterable[Result], pool: Pool = pool_nothing) -> list[See
             joined.append(SeedResult(result, (result.run_id,)))
         else:
             sets[fold_set_of(result)][result.seed].append(result)
+    single_folds = find_single_folds(sets.values())
     for seeds in sets.values():
+        for fold in chain.from_iterable(seeds.values()):
+            if fold_of_data(fold) in single_folds:
+                joined.append(SeedResult(fold, (fold.run_id,)))
         most = max(map(len, seeds.values()))
-        joined += [join_seed(folds, pool) for folds in seeds.values() if len(folds) == most]
+        if most > 1 or not single_folds & set(map(fold_of_data, chain(*seeds.values()))):
+            joined += [join_seed(folds, pool) for folds in seeds.values() if len(folds) == most]
     return joined
+
+
+def find_single_folds(sets: Iterable[Mapping[int | None, list[Result]]]) -> set[DataFold]:
+    """The folds of releases without another split that are the only one of some set of folds."""
+    single = set()
+    for seeds in sets:
+        folds = set(map(fold_of_data, chain.from_iterable(seeds.values())))
+        first = next(iter(seeds.values()))[0]
+        if len(folds) == 1 and read_settings(first).has_released_folds:
+            single |= folds
+    return single
+
+
+def fold_of_data(result: Result) -> DataFold:
+    """What results share that were tested on the same fold."""
+    return (result.dataset, result.task, result.fold)
 
 
 fold_set_of = attrgetter("fold_series", "model", "recipe", "protocol.name", "protocol.version")
@@ -203,7 +229,8 @@ def group_by_series(results: Iterable[SeedResult], begun: Iterable[Result]) -> l
     seeds: dict[tuple[str, str], set[tuple[int, str | None]]] = defaultdict(set)
     for result in begun:
         if result.seed is not None:
-            seeds[series_key(result)].add((result.seed, result.precision))
+            for part in (result, replace(result, fold=None)):  # of its fold, and of all folds
+                seeds[series_key(part)].add((result.seed, result.precision))
     series = []
     for family, recipes in families.items():
         parts: list[tuple[Sequence[SeedResult], int]] = []
@@ -253,10 +280,11 @@ def seed_order(member: SeedResult) -> tuple[bool, int, str]:
 
 
 def series_key(result: Result) -> tuple[str, str]:
-    """(what recipes of one name share, which of them it is): equal for all seeds and folds."""
+    """(what recipes of one name share, which of them it is): equal for all seeds."""
     family = (result.dataset, result.task, result.origin, result.model, result.recipe)
     if result.fold_series is not None:
-        return repr((*family, result.trained_on, "folds")), result.fold_series
+        fold = "all folds" if result.fold is None else result.fold
+        return repr((*family, result.trained_on, fold, "of a set")), result.fold_series
     recipe = result.series or repr(sorted(recipe_values(result).items()))
     return repr((*family, result.trained_on, result.fold)), recipe
 

@@ -21,6 +21,7 @@ class Settings:
     dataset: Node
     classes: tuple[str, ...]  # of the result's view
     folds: int  # how many there should be; 0 for a fixed split
+    has_released_folds: bool  # they are the release's own, which has no other split
     metric: Node  # the arguments that scores from case tables depend on
 
 
@@ -28,13 +29,15 @@ def read_settings(result: Result) -> Settings:
     """What the leaderboard needs of a result's configuration."""
     dataset = node_at(result.config, "dataset")
     classes = node_at(dataset, "views", result.task).get("classes")
-    folds = node_at(dataset, "split").get("folds")
+    split = node_at(dataset, "split")
+    folds = split.get("folds")
     metric = node_at(result.config, "metric")
     return Settings(
         model=node_at(result.config, "model"),
         dataset=dataset,
         classes=tuple(classes) if isinstance(classes, (list, tuple)) else (),
         folds=folds if isinstance(folds, int) else 0,
+        has_released_folds=split.get("released_folds") is True,
         metric={name: metric[name] for name in ARGUMENTS if name in metric},
     )
 

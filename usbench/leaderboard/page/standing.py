@@ -59,6 +59,8 @@ def find_standings(
             result = by_id.get(run_id)
             if result is None or not is_of_protocol(row, result):
                 continue
+            if run_id in standings and row.folds is not None:
+                continue  # the row of its fold alone says more of a run
             members = [by_id[member] for member in row.run_ids if member in by_id]
             siblings = tuple(map(describe_sibling, members)) if len(members) > 1 else ()
             standings[run_id] = Standing(
