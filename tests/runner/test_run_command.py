@@ -197,7 +197,8 @@ def test_spinal_shares_nothing_and_has_the_paper_s_rules(tmp_path):
     assert out.count("synthetic (a phantom)") == 1
     assert out.count("never compared with published ones") == 1
     (result,) = read_results(tmp_path)
-    assert result["protocols"].keys() == {"pooled", "kumar2025-cnn", "kumar2025-transformer"}
+    rules = {"pooled", "measure", "kumar2025-cnn", "kumar2025-transformer"}
+    assert result["protocols"].keys() == rules
     present = result["protocols"]["kumar2025-cnn"]["target_score"]["dice"]["value"]
     assert 0.5 < present < 1  # the mean share of classes present
     (table,) = (tmp_path / "results").rglob("*.cases.csv.gz")
