@@ -7,8 +7,8 @@ import pytest
 from tests.leaderboard.test_leaderboard import by_the_paper, make_result, markdown_of, paper
 from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.columns import score_columns
+from usbench.leaderboard.commands import model_overrides
 from usbench.leaderboard.csv_file import to_csv
-from usbench.leaderboard.page.commands import model_overrides
 from usbench.leaderboard.published import DatasetSummary
 from usbench.leaderboard.recipes import describe_alterations, format_setting, read_configs
 from usbench.leaderboard.series import differences

@@ -166,8 +166,8 @@ def render_stale(
     """The pages that are out of date with what they share, and those whose result was removed."""
     # Slow to import, with what draws pictures; phantoms need none of it.
     from usbench import catalogue
+    from usbench.leaderboard.commands import find_commands
     from usbench.leaderboard.page import compare_cases, content, index, result, standing
-    from usbench.leaderboard.page.commands import find_commands
 
     folder = options.results
     known = find_commands(results, configs, read_configs(conf_dir()))

@@ -13,7 +13,7 @@ from typing import Literal
 
 from usbench.io.numbers import format_count
 from usbench.leaderboard import caveats
-from usbench.leaderboard.page.commands import published_command
+from usbench.leaderboard.commands import published_command
 from usbench.leaderboard.published import DatasetSummary, datasets_by_name
 from usbench.leaderboard.rows import Row
 from usbench.leaderboard.sentences import (

@@ -12,9 +12,9 @@ from PIL import Image
 
 from tests.leaderboard.test_leaderboard import by_the_paper, figure, make_result, paper, rows
 from usbench import catalogue
+from usbench.leaderboard.commands import RunCommand
 from usbench.leaderboard.findings import state_findings
 from usbench.leaderboard.page import index
-from usbench.leaderboard.page.commands import RunCommand
 from usbench.leaderboard.page.view import PageContent
 from usbench.leaderboard.published import DatasetSummary, Note, datasets_by_name
 from usbench.leaderboard.ranking import PairTest, place_rows

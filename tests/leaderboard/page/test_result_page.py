@@ -21,9 +21,10 @@ from usbench.datasets.codecs import image as image_file
 from usbench.errors import DataError
 from usbench.evaluate.stored_run import open_stored_run
 from usbench.io.files import write_all
+from usbench.leaderboard import commands
 from usbench.leaderboard.build import build_rows
 from usbench.leaderboard.cache import Cache
-from usbench.leaderboard.page import charts, commands, result, result_cases
+from usbench.leaderboard.page import charts, result, result_cases
 from usbench.leaderboard.page.overlay import draw_labels, draw_shape
 from usbench.leaderboard.page.standing import Standing, find_standings
 from usbench.leaderboard.recipes import read_configs

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from usbench.leaderboard.commands import RunCommand
 from usbench.leaderboard.findings import Finding, state_findings
-from usbench.leaderboard.page.commands import RunCommand
 from usbench.leaderboard.page.compare_cases import CardPicture, card_picture
 from usbench.leaderboard.page.result import page_links
 from usbench.leaderboard.page.view import PageContent

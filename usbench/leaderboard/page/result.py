@@ -22,8 +22,8 @@ from usbench.io.console import track
 from usbench.io.files import JsonObject, hash_if_there
 from usbench.leaderboard.cache import Cache, hash_code, key
 from usbench.leaderboard.columns import NO_LEAKAGE
+from usbench.leaderboard.commands import RunCommand, reproduce_command, result_command
 from usbench.leaderboard.page import result_cases, result_measures
-from usbench.leaderboard.page.commands import RunCommand, reproduce_command, result_command
 from usbench.leaderboard.page.document import ASSETS, render
 from usbench.leaderboard.page.result_settings import setting_tables
 from usbench.leaderboard.page.result_strata import describe_test

@@ -14,7 +14,7 @@ from typing import NotRequired, TypedDict, cast
 from usbench.io.files import JsonObject
 from usbench.io.numbers import format_count
 from usbench.leaderboard import columns as texts
-from usbench.leaderboard.page.commands import (
+from usbench.leaderboard.commands import (
     RunCommand,
     command_notes,
     reproduce_command,

@@ -14,8 +14,8 @@ from usbench.io.files import JsonObject
 from usbench.leaderboard import columns as texts
 from usbench.leaderboard import legend
 from usbench.leaderboard.caveats import find_caveats, find_doubts
+from usbench.leaderboard.commands import RunCommand, other_command
 from usbench.leaderboard.findings import Finding
-from usbench.leaderboard.page.commands import RunCommand, other_command
 from usbench.leaderboard.page.compare_cases import CardPicture
 from usbench.leaderboard.page.sources import Link, find_links, short_title
 from usbench.leaderboard.page.table_view import (

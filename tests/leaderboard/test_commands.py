@@ -11,8 +11,8 @@ from tests.helpers.paths import ROOT
 from tests.leaderboard.page.site import DATASETS, OVERRIDES, RESULTS, RUNS, UNETS
 from tests.leaderboard.test_leaderboard import make_result, rows
 from usbench.datasets.config import DatasetConfig
-from usbench.leaderboard.page import commands
-from usbench.leaderboard.page.commands import RunCommand
+from usbench.leaderboard import commands
+from usbench.leaderboard.commands import RunCommand
 from usbench.leaderboard.recipes import read_configs
 from usbench.results.result import Result, Tuned
 from usbench.runner.overrides import overrides_to_keep
