@@ -105,7 +105,7 @@ def test_the_script_keeps_an_unranked_row(root, tmp_path):
     case_ids = {case["case"] for case in load_cases(path)}
     assert {len(case_id) for case_id in case_ids} == {12}  # hashed: redistribute is none
     rows = build_rows([result], [])
-    assert {row.protocol for row in rows} == {"usbench", "pooled", "kidneyus"}
+    assert {row.protocol for row in rows} == {"usbench", "pooled", "measure", "kidneyus"}
     assert rows[0].name == "human agreement"
     assert rows[0].note.startswith("unranked; annotator 1 against 2 on all 3 images of 3 groups")
     before = path.read_bytes()
