@@ -154,7 +154,7 @@ def test_the_command_measures_saves_and_the_leaderboard_shows(folder, capfd):
     assert after.cost and replace(after, cost=None) == before and load_cases(path) == cases
     assert leaderboard.main(["--results", f"{folder}/results", "--phantom"]) == 0
     text = (folder / "results" / "phantom" / "LEADERBOARD.md").read_text()
-    assert "G mul–adds" in text and "training h" in text
+    assert "| mul–adds |" in text and "| training h |" in text
 
 
 @pytest.mark.process
