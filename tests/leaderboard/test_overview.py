@@ -12,10 +12,21 @@ from usbench.results.result import Result
 MAX_LINES = 60
 
 
-def overview(contents, *published, files=()):
+MODELS = {
+    "unet": {"task": "segment", "recipes": {}},
+    "fpn": {"task": "segment"},
+    "samed": {"task": "segment", "needs_weights": True},
+    "yolov8": {"task": "detect"},
+}
+
+
+def overview(contents, *published, models=(), files=()):
     datasets = [DatasetSummary("spinal", published=published, tasks=("segment", "detect"))]
     return to_overview(
-        build_rows([Result.from_json(content) for content in contents], datasets), datasets, files
+        build_rows([Result.from_json(content) for content in contents], datasets),
+        datasets,
+        dict(models),
+        files,
     )
 
 
@@ -66,6 +77,25 @@ def test_failed_rows_and_baselines_are_no_findings():
     ]
     text = overview(made)
     assert "No result yet." in text and "prior" not in text and "broken" not in text
+
+
+def test_models_without_a_result_are_listed_by_task():
+    text = overview([make_result(scores=scores(0.7))], models=MODELS)
+    assert "for masks fpn, samed\\*; for boxes yolov8. \\* On a few hundred images" in text
+    failed = [
+        make_result(
+            status="failed",
+            reason="full disk",
+            protocol=None,
+            primary=None,
+            scores={},
+            per_class={},
+        )
+    ]
+    assert "for masks unet.\n" in overview(failed, models={"unet": MODELS["unet"]})
+    assert "Models without a result" not in overview(
+        [make_result()], models={"unet": MODELS["unet"]}
+    )
 
 
 def test_the_committed_page_is_short_and_says_that_images_leak():

@@ -95,7 +95,7 @@ def dataset_rows(node: Composed, comments: Mapping[str, str], task: str) -> Iter
 
 def model_rows(model: Composed, comments: Mapping[str, str], recipe: str) -> Iterator[KeyRow]:
     """The keys of a model: of its class, and of a recipe."""
-    for key in ("name", "task", "version", "pickled", "bf16"):
+    for key in ("name", "task", "version", "pickled", "bf16", "needs_weights"):
         yield KeyRow(f"model.{key}", model[key], comments.get(key, ""))
     for key, value in model["build"].items():
         yield KeyRow(f"model.build.{key}", value, comments.get(f"build.{key}", ""))

@@ -6,12 +6,12 @@
 Results lie below results/, published rows in dataset/*.yaml of usbench's configuration and of the
 folder that --config-dir or USBENCH_CONFIG names. It writes results/LEADERBOARD.md and .csv, what
 they say as results/README.md and as a figure, leaderboard.svg and leaderboard-dark.svg, and as
-pages results/index.html, with the catalogue, and one for each result beside it. The same results give the same bytes. Paired tests are cached in runs/cache
-by the sha256 of their case tables; without the cache they are computed again, with the same
-outcome. With --check nothing is written: exit 1 where the files there differ. With --rescore the
-stored predictions of our runs are scored again first, by the current protocols; nothing is trained.
-A result whose predictions or data are missing is scored from its case table, as far as that
-suffices, or stays as it is.
+pages results/index.html, with the catalogue, and one for each result beside it. The same results
+give the same bytes. Paired tests are cached in runs/cache by the sha256 of their case tables;
+without the cache they are computed again, with the same outcome. With --check nothing is written:
+exit 1 where the files there differ. With --rescore the stored predictions of our runs are scored
+again first, by the current protocols; nothing is trained. A result whose predictions or data are
+missing is scored from its case table, as far as that suffices, or stays as it is.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def regenerate(options: Options) -> int:
     left_over: list[Path] = []
     if not options.phantom:  # phantoms have no pages
         beside = {path.name for path in folder.glob("*.*")}
-        files[folder / OVERVIEW] = to_overview(rows, datasets, beside).encode()
+        files[folder / OVERVIEW] = to_overview(rows, datasets, configs["model"], beside).encode()
         findings = state_findings(rows, datasets)
         for theme, name in FIGURES.items():
             files[folder / name] = draw_figure(findings, rows, theme)

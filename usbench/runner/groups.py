@@ -23,12 +23,18 @@ PARTS: Mapping[str, Mapping[str, type]] = {
         "version": int,
         "pickled": bool,
         "bf16": list,
+        "needs_weights": bool,
         "build": dict,
         "recipes": dict,
     },
 }
 # of a model whose YAML leaves them out: pickled is the careful choice, bf16 [] is fp32 everywhere
-DEFAULTS: Mapping[str, object] = {"version": 1, "pickled": True, "bf16": []}
+DEFAULTS: Mapping[str, object] = {
+    "version": 1,
+    "pickled": True,
+    "bf16": [],
+    "needs_weights": False,
+}
 
 
 def complete_groups(composed: Composed) -> Composed:

@@ -33,6 +33,7 @@ MODEL_KEYS = (
     "pickled",
     "bf16",
     "extra",
+    "needs_weights",
     "recipe_keys",
     "bibtex",
     "build",
