@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from pykdtree.kdtree import KDTree  # scipy's takes over 1.5 times as long here
 
 Plane = NDArray[np.bool_]  # (H, W)
+Lengths = NDArray[np.float64]  # (E,)
 Spacing = tuple[float, float]  # (row, column): the length of a pixel's sides
 PX: Spacing = (1.0, 1.0)
 # The contour through a 2 × 2 neighbourhood by its code, see `contour_lengths`: 0 none, 1 cuts off a
 # corner, 2 two corners, 3 runs along a row, 4 along a column.
 CONTOURS = np.array([0, 1, 1, 4, 1, 3, 2, 1, 1, 2, 3, 1, 4, 1, 1, 0])
+LEAF = 32  # elements of a leaf of the k-d tree; the fastest
 ROUNDING = 1e-12  # of a share: 95 % counts as covered however the sum was rounded
 
 
@@ -77,9 +79,10 @@ def percentile(distances: NDArray[np.float64], lengths: NDArray[np.float64], sha
     total = lengths.sum()
     far = math.ceil((1 - share) * total / lengths.min()) + 1
     first = max(len(lengths) - far, 0)
-    order = np.argpartition(distances, first)
-    tail = order[first:][np.argsort(distances[order[first:]])]
-    covered = (lengths[order[:first]].sum() + np.cumsum(lengths[tail])) / total
+    is_far = distances >= np.sort(distances)[first]  # np.partition is slow where many are equal
+    tail = np.flatnonzero(is_far)
+    tail = tail[np.argsort(distances[tail])]
+    covered = (lengths[~is_far].sum() + np.cumsum(lengths[tail])) / total
     place = int(np.searchsorted(covered, share - ROUNDING))
     return float(distances[tail[min(place, len(tail) - 1)]])
 
@@ -107,10 +110,50 @@ def find_outline(plane: Plane) -> Outline:
     return Outline(np.stack([rows, places - rows * (width + 1)], axis=1), code.ravel()[places])
 
 
-def measure_distances(target: Plane, prediction: Plane, spacing: Spacing = PX) -> Distances | None:
-    """The distances between the outlines of two masks (H, W), in the spacing's unit.
+@dataclass(frozen=True)
+class OutlinePair:
+    """The outlines of two masks, neither of which is empty."""
 
-    None where a mask is empty. Raises ValueError where the shapes differ.
+    target: Outline
+    prediction: Outline
+
+    def measure(self, *spacings: Spacing) -> list[Distances]:
+        """The distances between the outlines, for each spacing in its unit.
+
+        Square pixels of any size share one search.
+        """
+        in_px: tuple[Lengths, Lengths] | None = None
+        distances = []
+        for spacing in spacings:
+            if spacing[0] == spacing[1]:
+                in_px = in_px or self._measure_px()
+                nearest = in_px[0] * spacing[0], in_px[1] * spacing[0]
+            else:
+                nearest = (
+                    nearest_distances(self.target, self.prediction, spacing),
+                    nearest_distances(self.prediction, self.target, spacing),
+                )
+            lengths = contour_lengths(spacing)
+            distances.append(
+                Distances(*nearest, lengths[self.target.codes], lengths[self.prediction.codes])
+            )
+        return distances
+
+    def _measure_px(self) -> tuple[Lengths, Lengths]:
+        """(E,) and (F,) in px. Between whole coordinates the tree's distances are exact."""
+        target, prediction = (
+            outline.places.astype(np.float64) for outline in (self.target, self.prediction)
+        )
+        return (
+            KDTree(prediction, leafsize=LEAF).query(target)[0],
+            KDTree(target, leafsize=LEAF).query(prediction)[0],
+        )
+
+
+def find_outlines(target: Plane, prediction: Plane) -> OutlinePair | None:
+    """The outlines of two masks (H, W); None where a mask is empty.
+
+    Raises ValueError where the shapes differ.
     """
     if target.shape != prediction.shape:
         raise ValueError(
@@ -123,14 +166,16 @@ def measure_distances(target: Plane, prediction: Plane, spacing: Spacing = PX) -
     rows = np.flatnonzero(both.any(axis=1))
     columns = np.flatnonzero(both.any(axis=0))
     window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    of_target, of_prediction = map(find_outline, (target[window], prediction[window]))
-    lengths = contour_lengths(spacing)
-    return Distances(
-        nearest_distances(of_target, of_prediction, spacing),
-        nearest_distances(of_prediction, of_target, spacing),
-        lengths[of_target.codes],
-        lengths[of_prediction.codes],
-    )
+    return OutlinePair(find_outline(target[window]), find_outline(prediction[window]))
+
+
+def measure_distances(target: Plane, prediction: Plane, spacing: Spacing = PX) -> Distances | None:
+    """The distances between the outlines of two masks (H, W), in the spacing's unit.
+
+    None where a mask is empty. Raises ValueError where the shapes differ.
+    """
+    outlines = find_outlines(target, prediction)
+    return None if outlines is None else outlines.measure(spacing)[0]
 
 
 def nearest_distances(start: Outline, end: Outline, spacing: Spacing) -> NDArray[np.float64]:
@@ -138,11 +183,8 @@ def nearest_distances(start: Outline, end: Outline, spacing: Spacing) -> NDArray
 
     Computed from whole steps, so that 2 px are exactly 2 px: tolerances are often whole.
     """
-    is_square = spacing[0] == spacing[1]
-    scale = np.ones(2) if is_square else np.array(spacing)
-    distances, nearest = KDTree(end.places * scale, leafsize=32).query(start.places * scale)
-    if is_square:  # the tree's distances between whole coordinates are exact
-        return np.asarray(distances * spacing[0])
+    scale = np.array(spacing)
+    _, nearest = KDTree(end.places * scale, leafsize=LEAF).query(start.places * scale)
     steps = (start.places - end.places[nearest]) * scale
     return np.asarray(np.sqrt((steps**2).sum(axis=1)))
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from usbench.metrics.bootstrap import Draws, resample_means
 from usbench.metrics.intervals import Scale, Spread, measure_spread
-from usbench.metrics.outline_distances import PX, measure_distances
+from usbench.metrics.outline_distances import PX, find_outlines
 from usbench.metrics.ratios import mean_defined
 from usbench.metrics.scores import Figure, Figures, Flags, class_figures, class_mean
 
@@ -66,11 +66,11 @@ def measure_outlines(
     if mm_per_px is not None:
         case["diagonal_mm"] = math.hypot(height * mm_per_px[0], width * mm_per_px[1])
         units["mm"] = (mm_per_px, 2 * max(mm_per_px) if tolerance_mm is None else tolerance_mm)
-    for unit, (spacing, tolerance) in units.items():
-        distances = measure_distances(target, prediction, spacing)
-        if distances is None:
-            case[NSD[unit]] = 0.0
-            continue
+    outlines = find_outlines(target, prediction)
+    if outlines is None:
+        return case | {NSD[unit]: 0.0 for unit in units}
+    measured = outlines.measure(*(spacing for spacing, _ in units.values()))
+    for (unit, (_, tolerance)), distances in zip(units.items(), measured, strict=True):
         case[NSD[unit]] = distances.surface_dice(tolerance)
         case[f"hd_{unit}"] = distances.hausdorff()
         case[f"hd95_{unit}"] = distances.hausdorff(0.95)
