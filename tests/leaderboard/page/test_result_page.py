@@ -171,7 +171,7 @@ def test_a_rank_is_a_range_with_what_it_rests_on(results_folder):
     text = result.render_result(first, [], standing=standing).decode()
     assert "<strong>1–3 of 7</strong>" in text and "overlap are tied" in text
     for changes, reason in (
-        ({}, "nothing was tested on the same images"),
+        ({}, "no other model was tested on the same images"),
         ({"old_version": True}, "older version of the model's adapter"),
         ({"old_protocol": True}, "older version of the protocol"),
         ({"folds": (3, 5)}, "some folds are missing"),

@@ -110,7 +110,7 @@ def explain_rank(row: Row) -> str:
         "Not ranked: trained by an older version of the model's adapter.": row.old_version,
         "Not ranked: some folds are missing.": not row.has_all_folds,
     }
-    alone = "Not ranked: nothing was tested on the same images yet."
+    alone = "Not ranked: no other model was tested on the same images yet."
     return next((reason for reason, holds in reasons.items() if holds), alone)
 
 
