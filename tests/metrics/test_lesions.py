@@ -191,6 +191,24 @@ def test_sensitivity_with_weights_is_that_of_repeated_images(seed, weights):
     assert np.array_equal(weighted, listed, equal_nan=True)
 
 
+@pytest.mark.parametrize("margin", [0.0, 0.5, 1.5, np.inf])
+def test_sensitivity_doesn_t_depend_on_how_many_boxes_are_looked_at_first(monkeypatch, margin):
+    """Equal scores included. With a margin of 0 or .5 some resamples need all boxes, others not."""
+    pairs, rates = random_pairs(5, 60), np.array([0.1, 0.25, 0.5])
+    weights = draw(list(map(str, range(60))), 50).weights
+    found = matches(pairs, 3).pool_classes()
+    expected = [
+        detection_figures.sensitivities(
+            matches([pairs[n] for n, k in enumerate(row) for _ in range(int(k))], 3),
+            rates,
+            np.ones((1, 60)),
+        )[0]
+        for row in weights
+    ]
+    monkeypatch.setattr(detection_figures, "MARGIN", margin)
+    assert np.array_equal(detection_figures.sensitivities(found, rates, weights), expected)
+
+
 def test_every_figure_has_an_interval_that_holds_it():
     pairs = random_pairs(0, 40)
     draws = draw([str(n // 2) for n in range(40)])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usbench.metrics import case_figures
+from usbench.metrics import case_figures, chunks
 from usbench.metrics.bootstrap import draw
 
 CASES = st.lists(
@@ -78,7 +78,7 @@ def test_resamples_are_taken_some_at_a_time_with_the_same_result(monkeypatch):
     scores, present = rng.random(50), rng.random(50) < 0.4
     draws = draw([str(n % 9) for n in range(50)])
     whole = case_figures.resample_aurocs(scores, present, draws)
-    monkeypatch.setattr(case_figures, "CHUNK", 60)
+    monkeypatch.setattr(chunks, "CHUNK", 60)
     assert np.array_equal(
         case_figures.resample_aurocs(scores, present, draws), whole, equal_nan=True
     )

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from usbench.metrics.average_precision import running_sums
 from usbench.metrics.bootstrap import Draws, Values, resample_means, resample_sums
+from usbench.metrics.chunks import do_in_chunks
 from usbench.metrics.intervals import Scale, measure_spread
 from usbench.metrics.ratios import ratio
 from usbench.metrics.scores import Figure, Flags
 
-CHUNK = 4_000_000  # weights in memory at once
+SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 
 
 def mean_figure(values: ArrayLike, draws: Draws, reason: str, scale: Scale) -> Figure:
@@ -131,16 +133,23 @@ def resample_aurocs(scores: Values, present: NDArray[np.bool_], draws: Draws) ->
     NaN where a resample lacks present or absent cases.
     """
     order = np.argsort(scores, kind="stable")
-    # Equal scores are one step of the curve.
-    starts = np.flatnonzero(np.append(True, np.diff(scores[order]) > 0))
-    positive, sorted_draws = present[order], draws.select(order)
-    rows = max(CHUNK // max(len(order), 1), 1)
-    areas = []
-    for start in range(0, len(draws.weights), rows):
-        weights = sorted_draws.weights[start : start + rows, sorted_draws.index]  # (b, N)
-        up = np.add.reduceat(weights * positive, starts, axis=1)
-        across = np.add.reduceat(weights * ~positive, starts, axis=1)
-        below = np.cumsum(across, axis=1) - across
-        hits = (up * (below + across / 2)).sum(axis=1)
-        areas.append(ratio(hits, up.sum(axis=1) * across.sum(axis=1)))
-    return np.concatenate(areas)
+    positive, negative = order[present[order]], order[~present[order]]
+    few, many = sorted((positive, negative), key=len)
+    # How many of the many score below each of the few, and how many at most as high.
+    below, up_to = (np.searchsorted(scores[many], scores[few], side) for side in SIDES)
+    areas = np.zeros(len(draws.weights))
+
+    def measure(rows: slice) -> None:
+        weights = draws.weights[rows].astype(np.int32)
+        of_few = weights.take(draws.index[few], axis=1)
+        # (b, M + 1) weight of the many that are lowest, from none of them on.
+        lowest = np.zeros((len(weights), len(many) + 1), np.int32)
+        lowest[:, 1:] = running_sums(weights.take(draws.index[many], axis=1))
+        # Twice the pairs in which one of the few scores higher; a tie is half a pair.
+        twice = lowest.take(below, axis=1) + lowest.take(up_to, axis=1)
+        higher = np.einsum("bf,bf->b", of_few, twice, dtype=np.float64) / 2
+        pairs = of_few.sum(axis=1, dtype=np.float64) * lowest[:, -1]
+        areas[rows] = ratio(higher if few is positive else pairs - higher, pairs)
+
+    do_in_chunks(measure, len(areas), len(order))
+    return areas

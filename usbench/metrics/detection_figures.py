@@ -6,6 +6,8 @@ All are of the matches at IoU .5, of one class (`Matches.of_class`) or of all cl
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,12 +17,15 @@ from usbench.metrics.calibration import ece_figure, histogram
 from usbench.metrics.case_figures import auroc_figure, best_f1_threshold
 from usbench.metrics.chunks import do_in_chunks
 from usbench.metrics.intervals import measure_spread
-from usbench.metrics.matches import Matches
+from usbench.metrics.matches import Flags, Index, Matches
 from usbench.metrics.ratios import ratio
 from usbench.metrics.scores import Figure, Figures
 
 FROC_RATES = (0.25, 0.5, 1.0, 2.0)  # false positives per image
 DEFAULT_CONFIDENCE = 0.25  # where none was chosen on validation
+# Boxes past the highest of these rates, which most are, can't count. A resample gets there with
+# about as many false positives as the sample: so many times as many are looked at first.
+MARGIN = 1.5
 IOU_50 = 0  # number of the IoU threshold .5
 
 
@@ -158,23 +163,41 @@ def sensitivities(matches: Matches, rates: Values, weights: Values) -> Values:
         (B, R), NaN without a target.
     """
     counted = np.flatnonzero(_counted(matches))
-    score, hit = matches.score[counted], np.flatnonzero(matches.hit[IOU_50][counted])
+    score, is_hit = matches.score[counted], matches.hit[IOU_50][counted]
     # A hit is found with all boxes of its score: `last` is the place of the last of them.
+    hit = np.flatnonzero(is_hit)
     last = np.searchsorted(-score, -score[hit], side="right") - 1
-    end = int(last[-1]) + 1 if len(last) else 0
-    image = matches.image[counted[:end]]
     place = np.searchsorted(hit, last, side="right")  # hits up to the last box of each hit's score
+    image, whole = matches.image[counted], weights.astype(np.int32)
+    allowed = np.floor(weights.sum(axis=1, keepdims=True) * rates).astype(np.int64)
     hits = np.zeros((len(weights), len(rates)))
+    is_done = np.zeros(len(weights), bool)
 
-    def count(rows: slice) -> None:
-        box_weights = weights[rows].astype(np.int32).take(image, axis=1)
+    def count(left: Index, stop: int, part: slice) -> None:
+        """Count among the first boxes; that is all where no later hit can count."""
+        rows = left[part]
+        found = int(np.searchsorted(last, stop))
+        box_weights = whole[rows].take(image[:stop], axis=1)
+        boxes = running_sums(box_weights)
         # (b, K + 1) hits and (b, K) false positives up to each hit, both running sums.
-        hits_from_zero = np.zeros((len(box_weights), len(hit) + 1))
-        hits_so_far = running_sums(box_weights.take(hit, axis=1)).take(place - 1, axis=1)
-        hits_from_zero[:, 1:] = hits_so_far
-        wrong = running_sums(box_weights).take(last, axis=1) - hits_so_far
-        allowed = weights[rows].sum(axis=1, keepdims=True) * rates
-        hits[rows] = hits_from_zero.take(search_rows(wrong, allowed, "right"))
+        hits_from_zero = np.zeros((len(rows), found + 1), np.int32)
+        of_hits = running_sums(box_weights.take(hit[:found], axis=1))
+        hits_from_zero[:, 1:] = of_hits.take(place[:found] - 1, axis=1)
+        wrong = boxes.take(last[:found], axis=1) - hits_from_zero[:, 1:]
+        hits[rows] = hits_from_zero.take(search_rows(wrong, allowed[rows], "right"))
+        is_done[rows] = boxes[:, -1] - hits_from_zero[:, -1] > allowed[rows].max(axis=1)
 
-    do_in_chunks(count, len(weights), len(image))
+    end = int(last[-1]) + 1 if len(last) else 0
+    for stop in (min(place_of_wrong(score, is_hit, MARGIN * allowed.max(initial=0)), end), end):
+        left = np.flatnonzero(~is_done)
+        if stop:
+            do_in_chunks(partial(count, left, stop), len(left), stop)
     return ratio(hits, (weights @ matches.targets.sum(axis=1).astype(np.float64))[:, None])
+
+
+def place_of_wrong(score: NDArray[np.floating], is_hit: Flags, number: float) -> int:
+    """How many boxes, best first, have so many false positives among them, and all of one score."""
+    wrong = np.flatnonzero(~is_hit)
+    if number >= len(wrong):
+        return len(score)
+    return int(np.searchsorted(-score, -score[wrong[int(number)]], side="right"))
