@@ -194,7 +194,10 @@ def test_agreement_with_the_paper(verdict, delta, expected):
 
 def test_published_scores_that_cannot_be_compared_are_said_so():
     finding = find(make_row("a", 0.7, marks=("≠ protocol", "≠ recipe")), make_paper())
-    assert finding.detail == "no published score is comparable (≠ protocol, ≠ recipe)"
+    assert finding.detail == (
+        "no published score is comparable: another or an unknown protocol and another or an "
+        "unstated recipe"
+    )
 
 
 # ---- caveats, the worst first

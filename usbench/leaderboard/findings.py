@@ -33,6 +33,12 @@ from usbench.types import Task
 
 Kind = Literal["leader", "tie", "single", "published", "older", "nothing"]
 MODELS = ("run", "external")  # origins of rows of models that we scored
+DIFFERENCES: Mapping[str, str] = {  # of `find_marks`, as a sentence says them
+    "≠ protocol": "another or an unknown protocol",
+    "≠ data": "other test or training images",
+    "≠ model": "other models",
+    "≠ recipe": "another or an unstated recipe",
+}
 FIRST_MODELS: Mapping[Task, str] = {"segment": "unet", "detect": "yolov8", "landmark": "heatmap"}
 
 
@@ -264,4 +270,5 @@ def describe_published(first: Sequence[Row], rows: Sequence[Row]) -> Iterator[st
     if compared is not None:
         yield describe_agreement(compared)
     elif first[0].marks:
-        yield f"no published score is comparable ({', '.join(first[0].marks)})"
+        differences = " and ".join(DIFFERENCES[mark] for mark in first[0].marks)
+        yield f"no published score is comparable: {differences}"
