@@ -139,8 +139,8 @@ usbench.cases = (() => {
     };
     refresh();
     const tools = h("div", { class: "row" }, back, name, forth, label, select);
-    const own = "The figure is each case's own quality, of one seed. ";
-    return [tools, strip, keys(), usbench.small(own, `Images: ${data.attribution}.`)];
+    const own = "The number is this image's score, from one seed. ";
+    return [tools, strip, keys(), usbench.small(own, `Images: ${data.attribution.replace(/\.$/, "")}.`)];
   }
 
   // Fill an element once the cases have arrived.
