@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.helpers.finished import finish
-from usbench.cli.run import find_or_run
+from usbench.cli.run import find_or_run, score_again_if_possible
 from usbench.errors import RunError
 from usbench.evaluate.rescore import rescore_all
 from usbench.results.store import load_cases, load_result
@@ -93,6 +93,17 @@ def test_without_the_predictions_it_says_what_to_do(run):
     assert path.read_bytes() == before
 
 
+def test_a_sweep_goes_on_where_the_predictions_are_on_another_machine(run, capsys):
+    """It ended, and the runs after that one weren't begun."""
+    config, path = run
+    before = path.read_bytes()
+    shutil.rmtree(config.run_dir)
+    score_again_if_possible(with_extra(config, ONES))
+    said = capsys.readouterr().err
+    assert f"{config.run_id} isn't scored by the metric that is asked for: " in said
+    assert "no run of this result found" in said and path.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("asked", "scored_by", "more"),
     [
@@ -101,6 +112,9 @@ def test_without_the_predictions_it_says_what_to_do(run):
         ({"protocols": ["usbench"]}, {"protocols": ["usbench", "pooled"]}, True),
         ({"tolerance_px": None}, {}, False),
         ({"tolerance_px": 3}, {}, True),
+        ({"tolerance_px": 0}, {}, True),
+        ({"measures": {}}, {}, False),
+        ({"measures": {"area": {}}}, {}, True),
         ({"extra": {}}, {"extra": ONES}, False),
         ({"extra": ONES}, {"extra": {**ONES, **TWOS}}, False),
         ({"extra": {**ONES, **TWOS}}, {"extra": ONES}, True),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from usbench.cli.ending import report_error
-from usbench.errors import ConfigError, Finished, RunError, UsbenchError
+from usbench.errors import ConfigError, DataError, Finished, RunError, UsbenchError
 from usbench.io.config import (
     Composed,
     in_multirun,
@@ -16,7 +16,7 @@ from usbench.io.config import (
     job_overrides,
     to_plain_data,
 )
-from usbench.io.console import say
+from usbench.io.console import say, warn
 from usbench.results.format import format_with_interval
 from usbench.results.result import Result
 from usbench.runner.config import RunConfig
@@ -157,7 +157,7 @@ def run_stored_job(runs: Path, run_id: str) -> None:
             return
         if status.is_done and not job.overwrite:
             if to_score_again(config, status):
-                find_or_run(config, overwrite=False)
+                score_again_if_possible(config)
             continue
         if config.transfer:
             result = finished_result(trained.address)
@@ -206,6 +206,14 @@ def score_again(config: RunConfig, result: Result) -> Result:
     result, path = score_by_other_metric(config, result)
     report_result(result, path, ())
     return result
+
+
+def score_again_if_possible(config: RunConfig) -> None:
+    """In a sweep, a run whose predictions are on another machine keeps its figures."""
+    try:
+        find_or_run(config, overwrite=False)
+    except (RunError, DataError) as error:
+        warn(f"{config.run_id} isn't scored by the metric that is asked for: {error}")
 
 
 def launch_and_load(config: RunConfig, overwrite: bool, per_gpu: int = 0) -> Result:

@@ -77,7 +77,8 @@ def find_run_config(result: Result, runs: Path) -> RunConfig:
     path = folder / run_config.NAME
     if not path.is_file():
         raise RunError(
-            f"{folder}: no run of this result found; name its folder with --runs (runs= in Python)"
+            f"{folder}: no run of this result found; name the folder of runs with --runs (runs= "
+            "in a run's command and in Python)"
         )
     config = replace(read_config(path), runs=runs.absolute())
     if config.run_id != result.run_id:

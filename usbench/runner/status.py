@@ -90,11 +90,16 @@ def asks_for_more(asked: Mapping[str, object], scored_by: Mapping[str, object]) 
     if any(extra_before.get(name) != node for name, node in extra_now.items()):
         return True
     names = before.keys() | now.keys()
-    return any(before.get(name) != now.get(name) for name in names)
+    return any(_unless_empty(before.get(name)) != _unless_empty(now.get(name)) for name in names)
 
 
 def _mapping(node: object) -> Mapping[str, object]:
     return node if isinstance(node, Mapping) else {}
+
+
+def _unless_empty(node: object) -> object:
+    """A metric of an older version lacks the keys that now are {} or []: they mean the same."""
+    return None if node == {} or node == [] else node
 
 
 def run_statuses(addresses: Iterable[RunAddress]) -> Iterator[RunStatus]:
