@@ -33,6 +33,8 @@ SMALL = (
     "seed=3",
 )
 
+UNET = ROOT / "results" / "usgra" / "segment" / "unet-s0-7f7b7a8aae48.json"
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
@@ -179,10 +181,9 @@ def test_a_phantom_that_is_drawn_otherwise_now(result, tmp_path):
 def test_a_release_may_lie_anywhere(tmp_path, monkeypatch):
     """Of the parts of a run's configuration only the dataset's name counts here."""
     monkeypatch.delenv("USBENCH_DATA", raising=False)
-    path = (ROOT / "results/usgra/segment") / "unet-s0-2b5c329a9a32.json"  # of an older version
     folders = dict.fromkeys(("root", "runs", "results"), tmp_path)
     config = RunConfig.from_mapping(
-        load_result(path).config, **folders, tracking="none", debug=False
+        load_result(UNET).config, **folders, tracking="none", debug=False
     )
     release, other = tmp_path / "data" / "usgra", tmp_path / "elsewhere"
     with pytest.raises(DataError, match="with --data, or its own with --root"):
@@ -202,7 +203,8 @@ def test_a_result_names_the_packages_that_pictures_go_through():
 
 
 def test_a_result_of_an_older_adapter_is_refused(tmp_path):
-    path = (ROOT / "results/usgra/segment") / "unet-s0-2b5c329a9a32.json"  # of an older version
-    old = load_result(path)
+    result = load_result(UNET)
+    model = {**result.config["model"], "version": 1}
+    old = replace(result, config={**result.config, "model": model})
     with pytest.raises(RunError, match="expected version 1 of unet's adapter, got 3"):
         reproduction.rebuild_config(old, None, tmp_path)
