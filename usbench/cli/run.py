@@ -210,8 +210,11 @@ def score_again(config: RunConfig, result: Result) -> Result:
 
 def score_again_if_possible(config: RunConfig) -> None:
     """In a sweep, a run whose predictions are on another machine keeps its figures."""
+    result = finished_result(config.address)
+    if result is None:
+        return
     try:
-        find_or_run(config, overwrite=False)
+        score_again(config, result)
     except (RunError, DataError) as error:
         warn(f"{config.run_id} isn't scored by the metric that is asked for: {error}")
 

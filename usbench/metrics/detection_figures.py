@@ -174,7 +174,7 @@ def sensitivities(matches: Matches, rates: Values, weights: Values) -> Values:
     is_done = np.zeros(len(weights), bool)
 
     def count(left: Index, stop: int, part: slice) -> None:
-        """Count among the first boxes; that is all where no later hit can count."""
+        """Count the hits among the first boxes; a row is done if no later hit can count."""
         rows = left[part]
         found = int(np.searchsorted(last, stop))
         box_weights = whole[rows].take(image[:stop], axis=1)
@@ -188,15 +188,23 @@ def sensitivities(matches: Matches, rates: Values, weights: Values) -> Values:
         is_done[rows] = boxes[:, -1] - hits_from_zero[:, -1] > allowed[rows].max(axis=1)
 
     end = int(last[-1]) + 1 if len(last) else 0
-    for stop in (min(place_of_wrong(score, is_hit, MARGIN * allowed.max(initial=0)), end), end):
+    near = find_stop(score, is_hit, MARGIN * allowed.max(initial=0))
+    for stop in sorted({min(near, end), end} - {0}):
         left = np.flatnonzero(~is_done)
-        if stop:
-            do_in_chunks(partial(count, left, stop), len(left), stop)
+        do_in_chunks(partial(count, left, stop), len(left), stop)
     return ratio(hits, (weights @ matches.targets.sum(axis=1).astype(np.float64))[:, None])
 
 
-def place_of_wrong(score: NDArray[np.floating], is_hit: Flags, number: float) -> int:
-    """How many boxes, best first, have so many false positives among them, and all of one score."""
+def find_stop(score: NDArray[np.floating], is_hit: Flags, number: float) -> int:
+    """The fewest boxes, best first, that hold more false positives than `number`.
+
+    All boxes where there are no more than that.
+
+    Args:
+        score: (D,) best first; boxes of equal score aren't parted.
+        is_hit: (D,)
+        number: of false positives.
+    """
     wrong = np.flatnonzero(~is_hit)
     if number >= len(wrong):
         return len(score)

@@ -400,9 +400,8 @@ def test_every_heading_explains_itself_by_keyboard(page):
         assert not page.locator("#tip").is_visible()
 
 
-@pytest.mark.parametrize(
-    ("width", "zoom"), [(320, 1), (375, 1), (640, 2)]
-)  # phones; 1280 px at 200 %
+# Phones, and 1280 px at 200 %.
+@pytest.mark.parametrize(("width", "zoom"), [(320, 1), (375, 1), (640, 2)])
 def test_a_narrow_screen_shows_intervals_whole_and_never_scrolls_sideways(
     site, browser, width, zoom
 ):
