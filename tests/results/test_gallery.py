@@ -498,7 +498,7 @@ def test_the_script_says_what_is_missing(run, tmp_path, capsys):
     nowhere = ("--runs", str(tmp_path / "none"))
     assert "folder of releases with --data" in refused(1, run_id, *nowhere)  # predictions are kept
     kept_path(path).unlink()
-    assert "name its folder with --runs" in refused(1, run_id, *nowhere)
+    assert "name the folder of runs with --runs" in refused(1, run_id, *nowhere)
     assert "none/shown: " in refused(
         1, run_id, "--runs", str(runs), "--data", str(tmp_path / "none")
     )
