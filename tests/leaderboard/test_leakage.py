@@ -22,7 +22,7 @@ from usbench.results.store import ids_in_table, load_result
 
 FOLDER = ROOT / "results"
 UNET = FOLDER / "usgra" / "segment" / "unet-s0-7f7b7a8aae48.json"
-YOLO = FOLDER / "usgra" / "detect" / "yolov8-s0-740ff293542a.json"
+YOLO = FOLDER / "usgra" / "detect" / "yolov8-s0-a2e08550419a.json"
 USGRA = DatasetSummary("usgra", correlations={"a": 0.97, "b": 0.951, "c": 0.9, "d": 0.86})
 
 
